@@ -1,0 +1,2 @@
+//! The race against the peers.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The binary `ebbtide`.
+fn main() {}

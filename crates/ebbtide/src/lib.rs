@@ -1,0 +1,1 @@
+//! Worker pools that stop right.
