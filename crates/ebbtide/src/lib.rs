@@ -1,1 +1,6 @@
 //! Worker pools that stop right.
+
+mod worker;
+
+#[cfg(target_os = "linux")]
+pub use worker::process::{self, init};
