@@ -23,7 +23,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("round {round}: guardian {:?}, xargs {:?}", ours[round], theirs[round]);
     }
     let (ours, theirs) = (median(ours), median(theirs));
-    println!("{count} x /bin/true, {threads} at a time, median of {ROUNDS}: guardian {ours:?}, xargs {theirs:?}");
+    println!(
+        "{count} x /bin/true, {threads} at a time, median of {ROUNDS}: guardian {ours:?}, xargs {theirs:?}"
+    );
     println!("ratio {:.3}", ours.as_secs_f64() / theirs.as_secs_f64());
     Ok(())
 }

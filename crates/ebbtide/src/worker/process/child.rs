@@ -55,7 +55,8 @@ pub enum Ended {
 /// Resources used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// The most memory in use at once by any one of the processes, in bytes.
+    /// The most memory in use at once by any one of the processes, in bytes. The kernel counts the few MiB of the guardian as
+    /// the least.
     pub max_rss_bytes: u64,
     /// Time on a processor, in the program.
     pub user: Duration,

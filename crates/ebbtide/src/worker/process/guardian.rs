@@ -24,6 +24,7 @@ use super::deadline::Deadline;
 use super::error::{SpawnError, StartError};
 use super::frame::{self, FDS, HELLO, Record, Refused, Stage};
 use super::init;
+use super::serve;
 use super::signal::{self, Signal};
 use super::spec::CommandSpec;
 use super::sweep;
@@ -66,7 +67,8 @@ struct End {
 impl Guardian {
     /// Starts a guardian: this executable once more, through `/proc/self/exe`. Takes about a millisecond.
     ///
-    /// It keeps the working directory and the environment this process has now, for the commands to inherit.
+    /// It keeps the working directory and the environment this process has now, for the commands to inherit. It ends with this
+    /// process: one that forks afterwards and lets its child go on (a daemon) has to start the guardian there.
     ///
     /// # Errors
     /// [`init`](crate::init) was not called; or the system has no room; or the new process did not report within 10 s.
@@ -113,8 +115,14 @@ impl Guardian {
         // Ours of a pipe has to go, or its reader never sees the end.
         let CommandSpec { program, cwd, .. } = spec;
         let spec = CommandSpec { cwd, ..CommandSpec::new(program) };
-        let _ = Deadline::NEVER.poll(&mut [PollFd::new(&report, PollFlags::IN)]);
-        match read_record(&report) {
+        let answer = loop {
+            match read_record(&report) {
+                // Whatever poll says: only the record tells whether there is a process to answer for.
+                Err(Errno::AGAIN) => _ = Deadline::NEVER.poll(&mut [PollFd::new(&report, PollFlags::IN)]),
+                answer => break answer,
+            }
+        };
+        match answer {
             Ok(Some(Record::Started { pid })) => Ok(Child::new(pid, task, report, Arc::clone(&self.link))),
             Ok(Some(Record::Failed { stage, errno })) => {
                 Err(failed(spec, stage, Errno::from_raw_os_error(errno)))
@@ -234,7 +242,7 @@ fn start_once() -> Result<Guardian, StartError> {
         end: Arc::clone(&end),
     };
     // Should this thread not start, the link's drop would wait for it in vain.
-    let thread = std::thread::Builder::new().name("ebbtide-guardian".to_owned()).stack_size(256 << 10);
+    let thread = std::thread::Builder::new().name("ebbtide-watch".to_owned()).stack_size(256 << 10);
     match thread.spawn(move || end.set(watch(&watched, process))) {
         Ok(_) => Ok(Guardian { link: Arc::new(link) }),
         Err(error) => {
@@ -273,7 +281,7 @@ fn watch(socket: &OwnedFd, mut process: process::Child) -> String {
     let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
     if let Some(pid) = pid
         && let Ok(Some(status)) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
-        && !status.exited()
+        && !status.exit_status().is_some_and(|code| [serve::ORDERLY, serve::REFUSED].contains(&code))
     {
         sweep::end_session(pid);
     }

@@ -23,7 +23,8 @@
 //!
 //! What is **not** held: a command that changes its user (`sudo`) can be neither killed by us nor by the kernel on our
 //! behalf, unless we are root. When the guardian alone gets SIGKILL, a descendant that left its session survives; when
-//! guardian and supervisor get it at the same instant, so does whatever a command had started. Linux only, for now.
+//! guardian and supervisor get it at the same instant, so does whatever a command had started. A program on a file system that
+//! hangs holds up the guardian while it is being started. Linux only, for now.
 
 mod child;
 mod deadline;

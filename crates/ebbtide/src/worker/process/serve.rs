@@ -29,6 +29,15 @@ const STRAGGLERS: Duration = Duration::from_secs(1);
 /// How often stragglers are looked for, besides at every end of a process.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Exit code: everything was ended, because the supervisor is gone.
+pub(super) const ORDERLY: i32 = 0;
+/// Exit code: everything was ended, for the reason given on the socket.
+pub(super) const REFUSED: i32 = 70;
+/// Exit code: nothing was ever started.
+const NOT_BEGUN: i32 = 71;
+/// Exit code: a bug. The kernel ends the commands, by their parent-death signal.
+const PANICKED: i32 = 101;
+
 /// Serves as guardian on descriptor 0 and ends the process.
 #[expect(
     clippy::disallowed_methods,
@@ -37,16 +46,16 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) fn serve() -> ! {
     sys::silence_signals();
     sys::close_inherited();
-    let code = match Guard::begin() {
-        Ok(mut guard) => {
-            let verdict = guard.run();
-            guard.end(&verdict);
-            if matches!(verdict, Verdict::SupervisorGone) { 0 } else { 70 }
-        }
-        // No socket to say it on: the exit status is all there is.
-        Err(_) => 71,
-    };
-    std::process::exit(code)
+    // A panic must not unwind into the main of the program whose executable this is.
+    std::process::exit(std::panic::catch_unwind(keep).unwrap_or(PANICKED))
+}
+
+fn keep() -> i32 {
+    // Without a socket to say it on, the exit code is all there is.
+    let Ok(mut guard) = Guard::begin() else { return NOT_BEGUN };
+    let verdict = guard.run();
+    guard.end(&verdict);
+    if matches!(verdict, Verdict::SupervisorGone) { ORDERLY } else { REFUSED }
 }
 
 /// Why the guardian ends.

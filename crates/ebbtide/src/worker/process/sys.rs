@@ -99,9 +99,15 @@ pub(super) fn wait4(pid: Pid) -> Result<EndRecord, Errno> {
 
 /// Gives every signal its default action and blocks it: none will interrupt or end this process but SIGKILL.
 pub(super) fn silence_signals() {
+    // Past the C library, which keeps two signals to itself and would leave them ignored if our parent had them so. On every
+    // architecture all-zero is the default action, and larger than the kernel's structure.
+    let default = [0u64; 8];
     for number in 1..=64 {
-        // SAFETY: SIG_DFL runs no code of ours; numbers that cannot be set are refused by the kernel.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+        // SAFETY: `default` is valid for reads, the old action is not asked for, and SIG_DFL runs no code of ours; numbers that
+        // cannot be set are refused by the kernel.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), ptr::null_mut::<c_void>(), 8usize)
+        };
     }
     // SAFETY: `all` is initialised by sigfillset before it is read; the old mask is not asked for.
     unsafe {
