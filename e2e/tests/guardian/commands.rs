@@ -77,7 +77,12 @@ fn environment_is_inherited_and_changed() {
 fn path_of_the_command_finds_it() {
     let directory = scratch();
     write(&directory.join("tool"), "#!/bin/sh\necho found\n", 0o755);
-    let missing = start().spawn(CommandSpec::new("tool")).unwrap_err();
+    // A directory that may not be searched is no file that may not be run.
+    let closed = directory.join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
+    let missing = start().spawn(CommandSpec::new("tool").env("PATH", &closed)).unwrap_err();
+    fs::remove_dir(closed).unwrap();
     assert!(matches!(missing, SpawnError::NotFound { .. }));
     let path = format!("/no/such/place:{}", directory.display());
     assert_eq!(output(&start(), CommandSpec::new("tool").env("PATH", path)), "found\n");

@@ -110,7 +110,8 @@ impl Child {
         self.link.signal(self.task, signal)
     }
 
-    /// SIGKILL to the whole process group. Does not wait for the end.
+    /// SIGKILL to the whole process group, and to every descendant that can still be traced to the command, also in groups and
+    /// sessions of their own. (One whose parents have ended is not: it is ended with the guardian.) Does not wait for the end.
     ///
     /// # Errors
     /// The guardian is gone, and so is the command.

@@ -280,3 +280,79 @@ fn seal(frame: &mut [u8], kind: [u8; 4], task: u64) -> Result<(), Refused> {
     frame[8..16].copy_from_slice(&task.to_le_bytes());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> CommandSpec {
+        CommandSpec::new("tool").args(["one", "", "three"]).cwd("/tmp").env("A", "b=c").env_remove("D")
+    }
+
+    #[test]
+    fn a_spawn_arrives_as_it_was_sent() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let frame =
+            encode_spawn(u64::MAX, &spec().stderr(null).env_clear().env("A", "b=c").env_remove("D")).unwrap();
+        assert_eq!(frame_length(&frame), Ok(Some(frame.len())));
+        let Ok(Request::Spawn(spawn)) = decode(&frame) else { panic!("{frame:?}") };
+        assert_eq!((spawn.task, spawn.stdio, spawn.base), (u64::MAX, 0b100, EnvBase::Empty));
+        assert_eq!(spawn.cwd, Some(c"/tmp"));
+        assert_eq!(spawn.args, [c"tool", c"one", c"", c"three"]);
+        assert_eq!(spawn.env, [c"A=b=c", c"D"]);
+    }
+
+    #[test]
+    fn a_signal_arrives_as_it_was_sent() {
+        let frame = encode_signal(7, -1);
+        assert_eq!(frame_length(&frame), Ok(Some(frame.len())));
+        assert!(matches!(decode(&frame), Ok(Request::Signal { task: 7, signal: -1 })));
+    }
+
+    #[test]
+    fn records_arrive_as_they_were_sent() {
+        let end = EndRecord { status: 0x8b, max_rss_bytes: u64::MAX, user_us: 1, system_us: 2 };
+        for record in [
+            Record::Started { pid: i32::MAX },
+            Record::Failed { stage: Stage::Directory, errno: 2 },
+            Record::Ended(end),
+        ] {
+            assert_eq!(Record::decode(&record.encode()), Some(record));
+        }
+        assert_eq!(Record::decode(&[9; RECORD]), None);
+    }
+
+    #[test]
+    fn a_frame_cut_anywhere_is_no_frame() {
+        let whole = encode_spawn(1, &spec()).unwrap();
+        for cut in 0..whole.len() {
+            let frame = whole[..cut].to_vec();
+            // What has come of it asks for more …
+            assert!(
+                matches!(frame_length(&frame), Ok(None)) || frame_length(&frame) == Ok(Some(whole.len()))
+            );
+            // … and as a whole frame it is refused, whatever its header says.
+            assert!(decode(&frame).is_err(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn no_byte_can_be_flipped_into_a_panic() {
+        let whole = encode_spawn(1, &spec()).unwrap();
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut frame = whole.clone();
+                frame[at] ^= 1 << bit;
+                let _ = (frame_length(&frame), decode(&frame));
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_are_checked_before_anything_is_allocated() {
+        assert_eq!(frame_length(&[0, 0, 0]), Ok(None));
+        assert_eq!(frame_length(&[0; 4]), Err(Malformed::Length(4)));
+        assert_eq!(frame_length(&[255; 4]), Err(Malformed::Length(u64::from(u32::MAX) + 4)));
+        assert_eq!(encode_spawn(1, &CommandSpec::new("x".repeat(LONGEST))).unwrap_err(), Refused::TooLong);
+    }
+}

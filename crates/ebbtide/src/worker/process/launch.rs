@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 
+use rustix::fs::stat;
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, setrlimit};
 
@@ -60,7 +61,14 @@ impl Launcher {
             nofile: self.nofile,
             parent: self.own,
         };
-        sys::launch(&image, &mut self.stack)
+        sys::launch(&image, &mut self.stack).map_err(|failure| {
+            // A directory of PATH that may not be searched gives the same error as a file that may not be run; only a file counts.
+            let searched = !spawn.args[0].to_bytes().contains(&b'/');
+            let unseen = searched
+                && failure == (Stage::Exec, Errno::ACCESS)
+                && paths.iter().all(|path| stat(*path).is_err());
+            if unseen { (Stage::Exec, Errno::NOENT) } else { failure }
+        })
     }
 }
 

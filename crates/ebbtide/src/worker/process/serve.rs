@@ -187,7 +187,7 @@ impl Guard {
     fn end(&mut self, verdict: &Verdict) {
         let _ = send(&self.socket, verdict.to_string().as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
         for &leader in self.house.leaders.keys() {
-            end_group(leader);
+            sweep::end_group(leader);
         }
         let house = &mut self.house;
         sweep::end_descendants(getpid(), || house.reap().unwrap_or(Left::None));
@@ -234,7 +234,7 @@ impl House {
         let Some(&leader) = self.tasks.get(&task) else { return };
         let Some(signal) = Signal::from_named_raw(signal) else { return };
         if signal == Signal::KILL {
-            end_group(leader);
+            sweep::end_family(leader);
             return;
         }
         let _ = kill_process_group(leader, signal);
@@ -282,12 +282,6 @@ impl House {
             !over
         });
     }
-}
-
-/// SIGKILL to a leader that is not reaped, and to its group.
-fn end_group(leader: Pid) {
-    let _ = kill_process_group(leader, Signal::KILL);
-    let _ = kill_process(leader, Signal::KILL);
 }
 
 /// The pipe takes two records and gets two, so this neither waits nor fails but when nobody holds the other end, and then

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
+};
 
 use super::deadline::Deadline;
 
@@ -32,6 +34,21 @@ pub(super) fn end_descendants(own: Pid, mut reap: impl FnMut() -> Left) {
         }
         Deadline::after(PAUSE).sleep();
     }
+}
+
+/// Kills a child of ours that is not reaped, its group, and who can be traced to it; those may be anywhere.
+pub(super) fn end_family(leader: Pid) {
+    let family = descendants(leader);
+    end_group(leader);
+    for process in family {
+        end(&process, |now| now.session == process.session, Recycled::Might);
+    }
+}
+
+/// SIGKILL to a child of ours that is not reaped, and to its group.
+pub(super) fn end_group(leader: Pid) {
+    let _ = kill_process_group(leader, Signal::KILL);
+    let _ = kill_process(leader, Signal::KILL);
 }
 
 /// Kills every process of a session until none is left. The session's leader must be ours, and not reaped yet: as long as it is a
@@ -82,9 +99,41 @@ fn end(process: &Process, same: impl Fn(&Process) -> bool, recycled: Recycled) {
     }
 }
 
-fn descendants(own: Pid) -> Vec<Process> {
-    let mut others: Vec<_> = processes().into_iter().filter(|process| process.pid != own).collect();
-    let mut family = HashSet::from([raw(own)]);
+/// Who can be traced to a process, whatever their group and session. Once the process has ended its children are its reaper's,
+/// and whose they were is not to be seen any more.
+fn descendants(leader: Pid) -> Vec<Process> {
+    let mut found = Vec::new();
+    let mut todo = vec![leader];
+    while let Some(parent) = todo.pop() {
+        let Some(children) = children_of(parent) else { return descendants_by_walk(leader) };
+        todo.extend(children.iter().map(|child| child.pid));
+        found.extend(children);
+    }
+    found
+}
+
+/// By the kernel's own list. `None` = it keeps none.
+fn children_of(parent: Pid) -> Option<Vec<Process>> {
+    let mut children = Vec::new();
+    // Each thread has its own. No thread = the process is gone.
+    let threads = std::fs::read_dir(format!("/proc/{}/task", raw(parent))).into_iter().flatten().flatten();
+    for thread in threads {
+        match std::fs::read_to_string(thread.path().join("children")) {
+            Ok(pids) => {
+                let pids = pids.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+                children.extend(pids.filter_map(look));
+            }
+            // The thread is gone, or the list is not kept at all.
+            Err(_) if thread.path().exists() => return None,
+            Err(_) => {}
+        }
+    }
+    Some(children)
+}
+
+fn descendants_by_walk(leader: Pid) -> Vec<Process> {
+    let mut others = processes();
+    let mut family = HashSet::from([raw(leader)]);
     let mut found = Vec::new();
     // A child may come before its parent in the list: until nobody is added.
     loop {
