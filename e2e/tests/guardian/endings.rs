@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ebbtide::process::{Child, CommandSpec, Ended, Guardian, Signal, SpawnError};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal as Sent, test_kill_process_group};
 
 use crate::scenario::Running;
 use crate::tools::{MARK, eventually, fresh_mark, marked, send, shell, sigkill, start};
@@ -26,6 +28,10 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("supervisor_killed_nobody_left", supervisor_killed_nobody_left),
     ("supervisor_killed_in_a_storm_of_forks", supervisor_killed_in_a_storm_of_forks),
     ("guardian_killed_nobody_left_and_all_are_told", guardian_killed_nobody_left_and_all_are_told),
+    (
+        "guardian_killed_unseen_the_kernel_ends_its_commands",
+        guardian_killed_unseen_the_kernel_ends_its_commands,
+    ),
     ("guardian_ignores_what_a_terminal_sends", guardian_ignores_what_a_terminal_sends),
 ];
 
@@ -109,7 +115,9 @@ fn what_a_command_leaves_in_its_group_is_gone_at_wait() {
     for _ in 0..20 {
         let mark = fresh_mark();
         let child = guardian.spawn(shell("sleep 1000 & sleep 1000 & exit 3").env(MARK, &mark)).unwrap();
+        let group = Pid::from_raw(i32::try_from(child.pid()).unwrap()).unwrap();
         assert_eq!(child.wait().code(), Some(3));
+        assert_eq!(test_kill_process_group(group), Err(Errno::SRCH));
         assert_eq!(marked(&mark), []);
     }
 }
@@ -173,8 +181,19 @@ fn guardian_killed_nobody_left_and_all_are_told() {
     assert!(Guardian::start().unwrap().spawn(CommandSpec::new("true")).unwrap().wait().success());
 }
 
+fn guardian_killed_unseen_the_kernel_ends_its_commands() {
+    let mark = fresh_mark();
+    let mut supervisor = Running::start("", &["supervise", &mark, "exec sleep 1000"]);
+    let guardian: u32 = supervisor.line().parse().unwrap();
+    assert_eq!(supervisor.line(), "up");
+    eventually("it runs", || marked(&mark).len() == 1);
+    // Who is stopped cannot sweep.
+    send(supervisor.process.id(), Sent::STOP);
+    sigkill(guardian);
+    eventually("nobody is left", || marked(&mark).is_empty());
+}
+
 fn guardian_ignores_what_a_terminal_sends() {
-    use rustix::process::Signal as Sent;
     let guardian = start();
     for signal in [Sent::INT, Sent::TERM, Sent::HUP, Sent::QUIT, Sent::PIPE, Sent::USR1, Sent::ALARM] {
         send(guardian.pid(), signal);

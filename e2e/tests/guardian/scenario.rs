@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 
 use ebbtide::process::{CommandSpec, Guardian, Signal, SpawnError};
 
-use crate::tools::{MARK, eventually, open_descriptors, shell, zombies_of};
+use crate::tools::{MARK, eventually, open_descriptors, output, shell, zombies_of};
 
 const FLAG: &str = "--scenario";
 
@@ -18,6 +18,9 @@ pub(crate) fn play() -> Option<ExitCode> {
     }
     match (&name[..], args) {
         ("supervise", [mark, script]) => supervise(mark, script),
+        ("show-limits", []) => {
+            say(output(&Guardian::start().unwrap(), shell("ulimit -Sn; ulimit -Hn")).trim_end())
+        }
         ("many", []) => many(),
         ("detached-until-full", []) => detached_until_full(),
         ("held-until-full", []) => held_until_full(),

@@ -7,7 +7,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Rlimit};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, chdir, getppid, set_parent_process_death_signal, setpgid, setrlimit,
+};
 
 use super::frame::{EndRecord, Stage};
 
@@ -88,10 +90,11 @@ pub(super) fn wait4(pid: Pid) -> Result<EndRecord, Errno> {
             Err(error) => return Err(error),
         }
     }
-    let micros = |time: libc::timeval| u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap_or(0);
+    let whole = |part| u64::try_from(part).unwrap_or(0);
+    let micros = |time: libc::timeval| whole(time.tv_sec) * 1_000_000 + whole(time.tv_usec);
     Ok(EndRecord {
         status,
-        max_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+        max_rss_bytes: whole(usage.ru_maxrss) * 1024,
         user_us: micros(usage.ru_utime),
         system_us: micros(usage.ru_stime),
     })
@@ -180,28 +183,27 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
 fn become_program(plan: &Plan<'_>) -> Result<(), (Stage, Errno)> {
     let image = plan.image;
     let prepare = |errno| (Stage::Prepare, errno);
-    // SAFETY: plain system calls on values; the pointers are to C strings and arrays that `launch` keeps alive.
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(prepare)?;
+    if getppid() != Some(image.parent) {
+        // The guardian died before the line above; nobody is there to read an error.
+        return Err((Stage::Prepare, Errno::SRCH));
+    }
+    setpgid(None, None).map_err(prepare)?;
+    for (target, fd) in (0..).zip(&image.stdio) {
+        if let Some(fd) = fd {
+            // SAFETY: a system call on numbers. The guardian's own 0, 1 and 2 are taken, so the source is another number and the
+            // copy stays open over exec; what it replaces is the child's copy of the null device, which no value owns.
+            check(unsafe { libc::dup2(fd.as_raw_fd(), target) }).map_err(prepare)?;
+        }
+    }
+    if let Some(cwd) = image.cwd {
+        chdir(cwd).map_err(|errno| (Stage::Directory, errno))?;
+    }
+    if let Some(limit) = image.nofile {
+        setrlimit(Resource::Nofile, limit).map_err(prepare)?;
+    }
+    // SAFETY: `none` is initialised by sigemptyset before it is read; the old mask is not asked for.
     unsafe {
-        check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)).map_err(prepare)?;
-        if libc::getppid() != image.parent.as_raw_nonzero().get() {
-            // The guardian died before the line above; nobody is there to read an error.
-            return Err((Stage::Prepare, Errno::SRCH));
-        }
-        check(libc::setpgid(0, 0)).map_err(prepare)?;
-        for (target, fd) in (0..).zip(&image.stdio) {
-            if let Some(fd) = fd {
-                // The guardian's own 0, 1 and 2 are taken, so the source is another number and the copy stays open over exec.
-                check(libc::dup2(fd.as_raw_fd(), target)).map_err(prepare)?;
-            }
-        }
-        if let Some(cwd) = image.cwd {
-            check(libc::chdir(cwd.as_ptr())).map_err(|errno| (Stage::Directory, errno))?;
-        }
-        if let Some(limit) = &image.nofile {
-            let raw = |value: Option<u64>| value.unwrap_or(libc::RLIM_INFINITY);
-            let limit = libc::rlimit { rlim_cur: raw(limit.current), rlim_max: raw(limit.maximum) };
-            check(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit)).map_err(prepare)?;
-        }
         let mut none = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
         check(libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut())).map_err(prepare)?;
