@@ -32,6 +32,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
         "guardian_killed_unseen_the_kernel_ends_its_commands",
         guardian_killed_unseen_the_kernel_ends_its_commands,
     ),
+    ("guardian_killed_under_who_ignores_its_children", guardian_killed_under_who_ignores_its_children),
     ("guardian_ignores_what_a_terminal_sends", guardian_ignores_what_a_terminal_sends),
 ];
 
@@ -141,7 +142,7 @@ fn a_child_keeps_the_guardian() {
 
 fn supervisor_killed_nobody_left() {
     let mark = fresh_mark();
-    let mut supervisor = Running::start("", &["supervise", &mark, FAMILY]);
+    let mut supervisor = Running::start("exec", &["supervise", &mark, FAMILY]);
     let guardian: u32 = supervisor.line().parse().unwrap();
     assert_eq!(supervisor.line(), "up");
     eventually("the family runs", || marked(&mark).len() == FAMILY_SIZE);
@@ -153,7 +154,7 @@ fn supervisor_killed_nobody_left() {
 fn supervisor_killed_in_a_storm_of_forks() {
     let mark = fresh_mark();
     let storm = "i=0; while [ $i -lt 300 ]; do i=$((i+1)); setsid sh -c 'sleep 1000 & setsid sleep 1000 & wait' & done; wait";
-    let mut supervisor = Running::start("", &["supervise", &mark, storm]);
+    let mut supervisor = Running::start("exec", &["supervise", &mark, storm]);
     let guardian: u32 = supervisor.line().parse().unwrap();
     assert_eq!(supervisor.line(), "up");
     eventually("the storm has begun", || marked(&mark).len() > 30);
@@ -181,9 +182,15 @@ fn guardian_killed_nobody_left_and_all_are_told() {
     assert!(Guardian::start().unwrap().spawn(CommandSpec::new("true")).unwrap().wait().success());
 }
 
+fn guardian_killed_under_who_ignores_its_children() {
+    // Such a supervisor's children are reaped by the kernel.
+    let mut supervisor = Running::start("exec env --ignore-signal=CHLD", &["lose-guardian", &fresh_mark()]);
+    assert_eq!(supervisor.line(), "nobody left");
+}
+
 fn guardian_killed_unseen_the_kernel_ends_its_commands() {
     let mark = fresh_mark();
-    let mut supervisor = Running::start("", &["supervise", &mark, "exec sleep 1000"]);
+    let mut supervisor = Running::start("exec", &["supervise", &mark, "exec sleep 1000"]);
     let guardian: u32 = supervisor.line().parse().unwrap();
     assert_eq!(supervisor.line(), "up");
     eventually("it runs", || marked(&mark).len() == 1);

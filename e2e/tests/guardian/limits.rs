@@ -23,7 +23,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
 ];
 
 fn two_thousand_commands_leave_nothing_open() {
-    let mut scenario = Running::start("", &["many"]);
+    let mut scenario = Running::start("exec", &["many"]);
     assert_eq!(scenario.line(), "nothing left");
     assert!(scenario.process.wait().unwrap().success());
 }
@@ -61,13 +61,13 @@ fn threads_share_a_guardian() {
 }
 
 fn guardian_out_of_descriptors_says_so() {
-    let mut scenario = Running::start("ulimit -n 40;", &["detached-until-full"]);
+    let mut scenario = Running::start("ulimit -n 40 && exec", &["detached-until-full"]);
     assert_eq!(scenario.line(), "room again");
     assert!(scenario.process.wait().unwrap().success());
 }
 
 fn supervisor_out_of_descriptors_says_so() {
-    let mut scenario = Running::start("ulimit -Sn 40;", &["held-until-full"]);
+    let mut scenario = Running::start("ulimit -Sn 40 && exec", &["held-until-full"]);
     assert_eq!(scenario.line(), "room again");
     assert!(scenario.process.wait().unwrap().success());
 }

@@ -3,9 +3,9 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 
-use ebbtide::process::{CommandSpec, Guardian, Signal, SpawnError};
+use ebbtide::process::{CommandSpec, Ended, Guardian, Signal, SpawnError};
 
-use crate::tools::{MARK, eventually, open_descriptors, output, shell, zombies_of};
+use crate::tools::{MARK, eventually, marked, open_descriptors, output, shell, sigkill, zombies_of};
 
 const FLAG: &str = "--scenario";
 
@@ -21,6 +21,7 @@ pub(crate) fn play() -> Option<ExitCode> {
         ("show-limits", []) => {
             say(output(&Guardian::start().unwrap(), shell("ulimit -Sn; ulimit -Hn")).trim_end())
         }
+        ("lose-guardian", [mark]) => lose_guardian(mark),
         ("many", []) => many(),
         ("detached-until-full", []) => detached_until_full(),
         ("held-until-full", []) => held_until_full(),
@@ -36,12 +37,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts it, in a process group of its own if the caller sets one on the command.
+    /// Starts it; `before` is what a shell puts before its name.
     #[expect(clippy::disallowed_methods, reason = "plays the user who starts a program")]
-    pub(crate) fn start(limits: &str, args: &[&str]) -> Running {
+    pub(crate) fn start(before: &str, args: &[&str]) -> Running {
         let itself = std::env::current_exe().unwrap();
         let mut process = Command::new("sh")
-            .args(["-c", &format!("{limits} exec \"$0\" \"$@\"")])
+            .args(["-c", &format!("{before} \"$0\" \"$@\"")])
             .arg(itself)
             .arg(FLAG)
             .args(args)
@@ -74,6 +75,17 @@ fn supervise(mark: &str, script: &str) {
     let child = guardian.spawn(shell(script).env(MARK, mark)).unwrap();
     say("up");
     say(&child.wait().to_string());
+}
+
+/// Loses its guardian and looks who is left.
+fn lose_guardian(mark: &str) {
+    let guardian = Guardian::start().unwrap();
+    let child = guardian.spawn(shell("sleep 1000 & sleep 1000 & wait").env(MARK, mark)).unwrap();
+    eventually("all three run", || marked(mark).len() == 3);
+    sigkill(guardian.pid());
+    assert_eq!(child.wait().ended, Ended::Lost);
+    assert_eq!(marked(mark), []);
+    say("nobody left");
 }
 
 /// Two thousand commands, every third forgotten; looks after each hundred whether anything of them is left.

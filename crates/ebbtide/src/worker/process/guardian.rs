@@ -277,16 +277,23 @@ fn watch(socket: &OwnedFd, mut process: process::Child) -> String {
             Err(_) => break,
         }
     }
-    // Not reaped until its session is empty: so long its pid names no other session.
-    let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
-    if let Some(pid) = pid
-        && let Ok(Some(status)) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
-        && !status.exit_status().is_some_and(|code| [serve::ORDERLY, serve::REFUSED].contains(&code))
+    if let Some(pid) = i32::try_from(process.id()).ok().and_then(Pid::from_raw)
+        && !ended_orderly(pid)
     {
         sweep::end_session(pid);
     }
     let how = process.wait().map(describe).unwrap_or_else(|_| "ended".to_owned());
     if reason.is_empty() { format!("it {how}") } else { String::from_utf8_lossy(&reason).into_owned() }
+}
+
+/// Waits for the end of the guardian without reaping it: until its session is empty, its pid must not name another one. Where this
+/// process ignores SIGCHLD the kernel reaps it all the same. The number stays taken while the session has members even so; and that
+/// it be empty, and given to a new session between two looks, takes a whole round of pids in milliseconds.
+fn ended_orderly(pid: Pid) -> bool {
+    match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+        Ok(Some(status)) => matches!(status.exit_status(), Some(serve::ORDERLY | serve::REFUSED)),
+        Ok(None) | Err(_) => false,
+    }
 }
 
 fn describe(status: process::ExitStatus) -> String {

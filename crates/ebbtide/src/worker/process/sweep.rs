@@ -51,8 +51,8 @@ pub(super) fn end_group(leader: Pid) {
     let _ = kill_process(leader, Signal::KILL);
 }
 
-/// Kills every process of a session until none is left. The session's leader must be ours, and not reaped yet: as long as it is a
-/// zombie its pid names no other session.
+/// Kills every process of a session until none is left. The session's leader should be a zombie of ours: not reaped, its
+/// pid names no other session.
 pub(super) fn end_session(leader: Pid) {
     let session = raw(leader);
     let patience = Deadline::after(PATIENCE);
