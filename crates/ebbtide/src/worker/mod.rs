@@ -1,4 +1,8 @@
-//! Workers: who runs a task, by isolation.
+//! Workers: who runs a task, by isolation, and what builds and lays down their state.
+
+pub(crate) mod craft;
+pub(crate) mod reason;
+pub(crate) mod thread;
 
 #[cfg(target_os = "linux")]
 pub mod process;

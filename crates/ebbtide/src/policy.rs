@@ -1,0 +1,99 @@
+//! Every default of the library, in one place, and the small types that options are made of.
+
+use std::time::Duration;
+
+/// How many tasks may wait before a submit does (or is refused).
+pub const QUEUE: usize = 1024;
+/// How long a worker above the minimum stays without work.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time between asking a task to cancel and ending (or abandoning) its worker.
+pub const GRACE: Duration = Duration::from_secs(5);
+/// Time a whole shutdown or restart may take.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+/// The part of the deadline that is kept back for what comes after the tasks.
+pub const RESERVE_PERCENT: u32 = 10;
+/// At most so many worker starts may fail within [`RESTART_PERIOD`].
+pub const RESTART_INTENSITY: u32 = 5;
+/// See [`RESTART_INTENSITY`].
+pub const RESTART_PERIOD: Duration = Duration::from_secs(10);
+/// First pause after a failed worker start; it doubles up to [`BACKOFF_MAX`].
+pub const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// Longest pause after a failed worker start.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// How many replacements a rolling restart starts at a time.
+pub const SURGE: usize = 1;
+/// How far limits are spread over the workers, in parts of one.
+pub const JITTER: f64 = 0.1;
+/// Every so many tasks one is timed, per worker.
+pub const TIMING_SAMPLE: u32 = 64;
+/// How long a snapshot of a worker's state is waited for.
+pub const SNAPSHOT_BOX: Duration = Duration::from_secs(2);
+/// How many events a subscriber may be behind before the oldest are dropped (and counted).
+pub const EVENTS: usize = 1024;
+/// How often a busy pool is looked at to know who runs and since when.
+pub const LOOK: Duration = Duration::from_millis(100);
+/// A waiting task of a lower priority is taken after so many of higher ones went before it.
+pub const AGE_AFTER: u32 = 16;
+
+/// How urgent a waiting task is. Lower levels are aged: none starves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Taken when nothing more urgent waits, or after 16 others went before.
+    Low,
+    /// The default.
+    #[default]
+    Normal,
+    /// Taken before the others.
+    High,
+}
+
+impl Priority {
+    /// How many levels there are.
+    pub(crate) const LEVELS: usize = 3;
+
+    /// Index of the level, most urgent first.
+    pub(crate) const fn level(self) -> usize {
+        match self {
+            Self::High => 0,
+            Self::Normal => 1,
+            Self::Low => 2,
+        }
+    }
+}
+
+/// What happens to a submit when the queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// The caller waits for room (backpressure). `try_submit` does not wait and is rejected.
+    #[default]
+    Wait,
+    /// The submit is rejected and the task handed back (shedding).
+    Reject,
+    /// The submitting thread runs the task itself. Stateless thread pools only; a nested submit and one
+    /// into a pool that shuts down are rejected.
+    CallerRuns,
+    /// The oldest waiting task of the lowest level that is not above the newcomer's ends `Cancelled(shed)`;
+    /// if there is none the newcomer is rejected.
+    ShedOldest,
+}
+
+/// How many tasks are timed for the wait and run histograms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Timing {
+    /// None; no clock is read per task.
+    Off,
+    /// One in 64 (the default).
+    #[default]
+    Sampled,
+    /// Every task: two clock reads each.
+    Every,
+}
+
+/// How long an idle worker above the minimum is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum IdleTimeout {
+    After(Duration),
+    Never,
+}

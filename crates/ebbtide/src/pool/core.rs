@@ -1,0 +1,383 @@
+//! The pool itself: what every handle, worker and submitter of it shares, and the task path through it.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use super::{
+    control::Control,
+    events::{Event, Hub},
+    ledger::{Balance, Reading},
+    timing::Clockbook,
+};
+use crate::{
+    clock::Moment,
+    policy::{IdleTimeout, LOOK, Priority},
+    queue::{Accepted, Arrival, Effect, Overflow, Queue, Take},
+    sync::{
+        self, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{
+        cell::AnyCell,
+        entry::Entry,
+        gate::{self, Entrance, GUEST, Gate, Here, Home, HomeId, Make, Place, Refusal, RoomTicket, TaskInfo},
+        header::Wrap,
+        id::{TaskId, WorkerId},
+        isolation::Isolation,
+        outcome::{CancelReason, Outcome, Outcomes},
+        seat::{Order, Seat},
+    },
+    timer::Alarm,
+    worker::{
+        craft::{Craft, Snapshot},
+        reason::RetireReason,
+        thread::{Came, Employer, Next, ThreadWorker, WITHOUT_ORDER},
+    },
+};
+
+/// Puts something around a task; see `PoolBuilder::decorate`.
+pub(crate) type Decorator = Box<dyn Fn(&TaskInfo<'_>) -> Wrap + Send + Sync>;
+
+pub(crate) struct Config {
+    pub(crate) name: Arc<str>,
+    pub(crate) deadline: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) idle_timeout: IdleTimeout,
+    pub(crate) snapshot_box: Duration,
+    pub(crate) decorator: Option<Decorator>,
+}
+
+pub(crate) struct Core<I: Isolation> {
+    pub(crate) me: Weak<Self>,
+    pub(crate) home: HomeId,
+    pub(crate) config: Config,
+    pub(crate) craft: Arc<Craft<I>>,
+    pub(crate) queue: Queue<I>,
+    pub(crate) control: Mutex<Control>,
+    pub(crate) hub: Hub,
+    pub(crate) clockbook: Clockbook,
+    pub(crate) renewal: super::renew::Renewal,
+    /// Unstarted tasks that were handed back and not taken yet.
+    pub(crate) returned: Mutex<Vec<Entry<I>>>,
+    pub(crate) rejected: AtomicU64,
+    pub(crate) caller_runs: AtomicU64,
+    /// Tasks taken from their workers; counted here before their handles resolve.
+    pub(crate) abandoned: AtomicU64,
+    /// Workers that wait for tasks of their own pool.
+    waiting: AtomicUsize,
+    /// The keeper is on its round: who runs is looked at every 100 ms while anybody does.
+    looking: AtomicBool,
+}
+
+impl<I: Isolation> Core<I> {
+    pub(crate) fn new(
+        config: Config,
+        craft: Craft<I>,
+        queue: Queue<I>,
+        control: Control,
+        hub: Hub,
+        renewal: super::renew::Renewal,
+    ) -> Arc<Self> {
+        let home = HomeId::unique();
+        let core = Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            home,
+            config,
+            craft: Arc::new(craft),
+            queue,
+            control: Mutex::new(control),
+            hub,
+            clockbook: Clockbook::new(),
+            renewal,
+            returned: Mutex::new(Vec::new()),
+            rejected: AtomicU64::new(0),
+            caller_runs: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            looking: AtomicBool::new(false),
+        });
+        let weak: Weak<Self> = Weak::clone(&core.me);
+        home.register(weak);
+        core
+    }
+
+    /// Wakes whom an effect names, and starts somebody where nobody is idle.
+    pub(crate) fn apply(&self, mut effect: Effect) {
+        effect.wake();
+        if effect.hungry.is_some() || effect.quiet {
+            self.review();
+        }
+    }
+
+    /// Reads the counters in the ledger's order. The control lock keeps seats from being folded meanwhile.
+    pub(crate) fn balance(&self, control: &Control) -> Balance {
+        let mut ended_running = control.ended_running();
+        ended_running.add(Outcome::Abandoned, self.abandoned.load(Ordering::Acquire));
+        let counts = self.queue.counts();
+        let reading = Reading {
+            ended_running,
+            ended_waiting: counts.ended,
+            started: counts.started,
+            accepted: counts.accepted,
+        };
+        let balance = reading.balance();
+        debug_assert!(balance.is_some(), "the law is broken: {reading:?}");
+        balance.unwrap_or_default()
+    }
+
+    /// Runs a task on the thread that submitted it: the queue was full and the policy says so.
+    fn run_as_guest(&self, entry: Entry<I>, lane: u32) {
+        self.caller_runs.fetch_add(1, Ordering::Relaxed);
+        let Some(core) = self.me.upgrade() else { return };
+        let name: Arc<str> = format!("{}-caller", self.config.name).into();
+        let seat = Arc::new(Seat::new(GUEST, name, 0, lane));
+        self.guest_comes(&seat);
+        let before = gate::set_here(Some(Here { home: self.home, worker: GUEST, lane }));
+        let worker = ThreadWorker {
+            seat: Arc::clone(&seat),
+            craft: Arc::clone(&self.craft),
+            employer: core,
+            seed: None,
+        };
+        worker.run_as_guest(entry);
+        gate::set_here(before);
+        self.guest_goes(&seat);
+    }
+
+    pub(crate) fn keep_looking(&self) {
+        if !self.looking.load(Ordering::Relaxed) && !self.looking.swap(true, Ordering::AcqRel) {
+            self.look_later();
+        }
+    }
+
+    fn look_later(&self) {
+        let me = Weak::clone(&self.me);
+        let alarm = Alarm::at(Moment::now().plus(LOOK), move || {
+            if let Some(core) = me.upgrade() {
+                core.look();
+            }
+        });
+        alarm.leave();
+    }
+
+    /// The keeper's round: remembers who runs since when; goes on while anybody does.
+    fn look(&self) {
+        let busy = !self.control.lock().look(Moment::now()).is_empty();
+        self.renewal.publish(self);
+        if busy {
+            self.look_later();
+            return;
+        }
+        self.looking.store(false, Ordering::Release);
+        if !self.control.lock().look(Moment::now()).is_empty() {
+            self.keep_looking();
+        }
+    }
+}
+
+impl<I: Isolation> Gate<I> for Core<I> {
+    fn accept(
+        &self,
+        priority: Priority,
+        entrance: Entrance<'_>,
+        make: Make<'_, I>,
+    ) -> Result<TaskId, Refusal> {
+        // Whoever works for this pool is let in as a child, whichever way it came.
+        let entrance = match (&entrance, gate::here(self.home)) {
+            (Entrance::Child(_), _) | (_, None) => entrance,
+            (_, Some(here)) => Entrance::Child(here.lane),
+        };
+        let (accepted, effect) = self.queue.accept(priority, entrance, make);
+        self.apply(effect);
+        match accepted {
+            Ok((accepted, Overflow(victim))) => {
+                if let Some(victim) = victim {
+                    victim.end_cancelled(CancelReason::Shed);
+                }
+                match accepted {
+                    Accepted::Queued(id) => Ok(id),
+                    Accepted::CallerRuns(entry, lane) => {
+                        let id = entry.id;
+                        self.run_as_guest(entry, lane);
+                        Ok(id)
+                    }
+                }
+            }
+            Err(refusal) => {
+                if let Refusal::Rejected(_) = refusal {
+                    self.rejected.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    fn leave_line(&self, ticket: RoomTicket) {
+        let effect = self.queue.leave_line(ticket);
+        self.apply(effect);
+    }
+
+    fn wrap(&self, task: &TaskInfo<'_>) -> Option<Wrap> {
+        self.config.decorator.as_ref().map(|decorate| decorate(task))
+    }
+
+    fn decorates(&self) -> bool {
+        self.config.decorator.is_some()
+    }
+
+    fn home(&self) -> HomeId {
+        self.home
+    }
+}
+
+impl<I: Isolation> Home for Core<I> {
+    fn ended_in_queue(&self, place: Place, _id: TaskId, outcome: Outcome) {
+        let effect = self.queue.ended(place, outcome);
+        self.apply(effect);
+    }
+
+    fn asked(&self, cell: &Arc<dyn AnyCell>) {
+        let header = cell.header();
+        let reason = header.reason().unwrap_or(CancelReason::Abort);
+        let seat = self.control.lock().seat_of(header.worker(), header.id());
+        if let Some(seat) = seat {
+            seat.ring(header.id(), reason);
+        }
+        self.abandon_later(cell, self.config.grace);
+    }
+
+    fn begin_wait(&self) -> bool {
+        let (_, max) = self.control.lock().roster.limits();
+        let waiting = self.waiting.fetch_add(1, Ordering::AcqRel) + 1;
+        if waiting >= max {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+        waiting < max
+    }
+
+    fn end_wait(&self) {
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl<I: Isolation> Employer<I> for Core<I> {
+    fn next(&self, seat: &Seat, came: Came) -> Next<I> {
+        let mut arrival = Arrival::FromRun;
+        loop {
+            if let Some(next) = seat.must() {
+                let effect = self.queue.depart(seat.id, seat.lane, arrival);
+                self.apply(effect);
+                return next;
+            }
+            let thread = seat.thread().expect("the worker sat down before it asked");
+            let (take, effect) = self.queue.take(seat.id, seat.lane, arrival, thread);
+            self.apply(effect);
+            match take {
+                Take::Task(entry) => {
+                    if came == Came::Fresh || arrival == Arrival::FromSleep {
+                        self.keep_looking();
+                    }
+                    return Next::Task(entry);
+                }
+                Take::Leave => return Next::Leave,
+                Take::Sleep => {
+                    arrival = Arrival::FromSleep;
+                    // An order that came while it lay down found nobody to wake.
+                    if seat.ordered() == Order::None {
+                        self.sleep(seat);
+                    }
+                }
+            }
+        }
+    }
+
+    fn ready(&self, seat: &Seat, build: Duration, size: Option<u64>) {
+        seat.set_size(size.unwrap_or(0));
+        self.worker_ready(seat, build);
+    }
+
+    fn start_failed(&self, seat: &Seat, cause: String) {
+        self.worker_start_failed(seat.id, &cause.into());
+    }
+
+    fn due(&self, seat: &Seat, why: RetireReason) {
+        self.worker_due(seat.id, why);
+    }
+
+    fn snapshot(&self, seat: &Seat, snapshot: Option<Snapshot>) {
+        self.snapshot_taken(seat.id, snapshot);
+    }
+
+    fn leaves(&self, seat: &Seat, why: RetireReason) {
+        self.worker_leaves(seat.id, why);
+    }
+
+    fn why(&self, seat: &Seat) -> RetireReason {
+        let control = self.control.lock();
+        control.desks.get(&seat.id).and_then(|desk| desk.why).unwrap_or(WITHOUT_ORDER)
+    }
+
+    fn ended(&self, seat: &Arc<Seat>) {
+        self.worker_ended(seat);
+    }
+
+    fn unusual(&self, _seat: &Seat, task: TaskId, name: Option<&Arc<str>>, outcome: Outcome) {
+        if self.hub.is_watched() {
+            self.send(&Event::TaskEnded { task, name: name.cloned(), outcome });
+        }
+    }
+
+    fn watched(&self, seat: &Seat, task: TaskId, _name: Option<&Arc<str>>, since: Moment) {
+        let now = Moment::now();
+        let mut control = self.control.lock();
+        for procedure in &mut control.procedures {
+            procedure.draft.run_ended(seat.id, task, since, now);
+        }
+    }
+
+    fn timed(&self, accepted: Moment, started: Moment, ended: Moment) {
+        self.clockbook.record(accepted, started, ended);
+    }
+
+    fn size(&self, seat: &Seat, size: u64) {
+        seat.set_size(size);
+        self.renewal.size_changed(self);
+    }
+}
+
+impl<I: Isolation> Core<I> {
+    /// Sleeps until woken. After the idle timeout the roster is asked whether the worker is still wanted; a worker that
+    /// is kept then sleeps for good.
+    fn sleep(&self, seat: &Seat) {
+        let IdleTimeout::After(timeout) = self.config.idle_timeout else { return sync::park() };
+        let until = Moment::now().plus(timeout);
+        sync::park_timeout(timeout);
+        if Moment::now() >= until && !self.idle_expired(seat.id) {
+            sync::park();
+        }
+    }
+
+    pub(crate) fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
+
+    /// How tasks have ended so far.
+    pub(crate) fn outcomes(&self) -> Outcomes {
+        let control = self.control.lock();
+        self.balance(&control).outcomes
+    }
+
+    /// The worker's place in the pool's own lane of work, for tests of the law.
+    pub(crate) fn desk_name(&self, id: WorkerId) -> Arc<str> {
+        format!("{}-{id}", self.config.name).into()
+    }
+}
+
+impl<I: Isolation> Drop for Core<I> {
+    fn drop(&mut self) {
+        self.home.unregister();
+        self.hub.close();
+    }
+}

@@ -1,0 +1,264 @@
+//! What happens in a pool, for those who watch: a hook that is called, and streams that are read.
+//!
+//! A stream is bounded: who reads too slowly loses the oldest events and is told how many. The pool never waits for a reader.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Weak},
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use super::phase::Phase;
+use crate::{
+    clock::Moment,
+    policy::EVENTS,
+    report::Procedure,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{
+        handle::next_key,
+        id::{TaskId, WorkerId},
+        outcome::Outcome,
+        wait::{self, Wakers},
+    },
+    worker::reason::RetireReason,
+};
+
+/// Something that happened in a pool.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// A worker has built its state and serves.
+    WorkerStarted {
+        /// Its number.
+        worker: WorkerId,
+        /// Its generation.
+        generation: u32,
+        /// What building its state took.
+        #[serde(rename = "build_ms", serialize_with = "crate::report::millis")]
+        build: Duration,
+    },
+    /// A worker could not be started; it is tried again after a pause.
+    WorkerStartFailed {
+        /// Its number.
+        worker: WorkerId,
+        /// Why.
+        cause: Arc<str>,
+    },
+    /// A worker was told to leave after its present task.
+    WorkerRetiring {
+        /// Its number.
+        worker: WorkerId,
+        /// Why.
+        reason: RetireReason,
+    },
+    /// A worker's thread has ended.
+    WorkerEnded {
+        /// Its number.
+        worker: WorkerId,
+        /// How many tasks it had begun.
+        tasks: u64,
+    },
+    /// A worker was given up with the task it runs.
+    WorkerAbandoned {
+        /// Its number.
+        worker: WorkerId,
+        /// The task, unless it hung outside of one.
+        task: Option<TaskId>,
+    },
+    /// The thread of an abandoned worker has ended after all.
+    AbandonedEnded {
+        /// Its number.
+        worker: WorkerId,
+    },
+    /// A started task ended otherwise than `Completed`.
+    TaskEnded {
+        /// The task.
+        task: TaskId,
+        /// Its name.
+        name: Option<Arc<str>>,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A generation entered a phase.
+    PhaseChanged {
+        /// Which generation.
+        generation: u32,
+        /// The phase.
+        phase: Phase,
+    },
+    /// A restart began or ended.
+    Restart {
+        /// Rolling or not.
+        procedure: Procedure,
+        /// The new generation.
+        generation: u32,
+        /// False when it begins, true when it is over.
+        over: bool,
+    },
+    /// The pool was paused or resumed.
+    Paused {
+        /// True if nothing starts now.
+        paused: bool,
+    },
+    /// The workers cannot be started; what waited was returned.
+    Broken {
+        /// Why.
+        cause: Arc<str>,
+    },
+}
+
+/// A stream of a pool's events from now on. From `pool.events()`. Holds at most 1024 unread events.
+pub struct Events {
+    stream: Arc<Stream>,
+    key: usize,
+}
+
+type Hook = Box<dyn Fn(&Event) + Send + Sync>;
+
+/// Where events go out.
+pub(crate) struct Hub {
+    hook: Option<Hook>,
+    watched: AtomicBool,
+    streams: Mutex<Vec<Weak<Stream>>>,
+}
+
+struct Stream {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    waiting: VecDeque<Event>,
+    missed: u64,
+    closed: bool,
+    wakers: Wakers,
+}
+
+impl Hub {
+    pub(crate) fn new(hook: Option<Hook>) -> Self {
+        let watched = AtomicBool::new(hook.is_some());
+        Self { hook, watched, streams: Mutex::new(Vec::new()) }
+    }
+
+    /// True if anybody would see an event; asked before one is made on a path that should be quick.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn subscribe(&self) -> Events {
+        let stream = Arc::new(Stream { inner: Mutex::new(Inner::default()) });
+        self.streams.lock().push(Arc::downgrade(&stream));
+        self.watched.store(true, Ordering::Relaxed);
+        Events { stream, key: next_key() }
+    }
+
+    /// Sends an event to everybody; never under a lock of the pool's.
+    pub(crate) fn send(&self, event: &Event) {
+        crate::pool::trace::event(event);
+        if let Some(hook) = &self.hook {
+            let call = std::panic::AssertUnwindSafe(|| hook(event));
+            if std::panic::catch_unwind(call).is_err() {
+                crate::task::panics::count_drop_panic();
+            }
+        }
+        let mut streams = self.streams.lock();
+        streams.retain(|stream| stream.strong_count() > 0);
+        if streams.is_empty() && self.hook.is_none() {
+            self.watched.store(false, Ordering::Relaxed);
+        }
+        let streams: Vec<_> = streams.iter().filter_map(Weak::upgrade).collect();
+        streams.iter().for_each(|stream| stream.push(event.clone()));
+    }
+
+    pub(crate) fn close(&self) {
+        let streams = std::mem::take(&mut *self.streams.lock());
+        for stream in streams.iter().filter_map(Weak::upgrade) {
+            let wakers = {
+                let mut inner = stream.inner.lock();
+                inner.closed = true;
+                inner.wakers.take()
+            };
+            wait::wake_all(wakers);
+        }
+    }
+}
+
+impl Stream {
+    fn push(&self, event: Event) {
+        let wakers = {
+            let mut inner = self.inner.lock();
+            if inner.waiting.len() == EVENTS {
+                inner.waiting.pop_front();
+                inner.missed += 1;
+            }
+            inner.waiting.push_back(event);
+            inner.wakers.take()
+        };
+        wait::wake_all(wakers);
+    }
+
+    fn poll(&self, key: usize, waker: &Waker) -> Poll<Option<Event>> {
+        let mut inner = self.inner.lock();
+        match inner.waiting.pop_front() {
+            Some(event) => Poll::Ready(Some(event)),
+            None if inner.closed => Poll::Ready(None),
+            None => {
+                inner.wakers.register(key, waker);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Events {
+    /// The next event if there is one now.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.stream.inner.lock().waiting.pop_front()
+    }
+
+    /// Blocks for the next event, at most `timeout`. `None` when the time passed or the pool is gone.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Option<Event> {
+        let until = Moment::now().plus(timeout);
+        wait::block_until(Some(until), |waker| match self.stream.poll(self.key, waker) {
+            Poll::Ready(event) => Some(event),
+            Poll::Pending => None,
+        })
+        .flatten()
+    }
+
+    /// The next event, without blocking a thread. `None` when the pool is gone.
+    pub async fn next_async(&mut self) -> Option<Event> {
+        std::future::poll_fn(|poller| self.stream.poll(self.key, poller.waker())).await
+    }
+
+    /// How many events were lost because they were not read in time.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.stream.inner.lock().missed
+    }
+}
+
+/// Blocks for each next event; ends when the pool is gone.
+impl Iterator for Events {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        wait::block_until(None, |waker| match self.stream.poll(self.key, waker) {
+            Poll::Ready(event) => Some(event),
+            Poll::Pending => None,
+        })
+        .flatten()
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("missed", &self.missed()).finish_non_exhaustive()
+    }
+}

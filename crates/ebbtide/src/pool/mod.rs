@@ -1,0 +1,42 @@
+//! The pool: workers, one bounded queue, one lifecycle.
+//!
+//! [`phase`], [`ledger`] and [`roster`] decide; [`drive`] and [`request`] are their hands; [`core`] is the task path, which
+//! passes through none of them.
+
+mod builder;
+mod closing;
+mod control;
+mod core;
+mod draft;
+mod drive;
+mod events;
+mod gather;
+mod ledger;
+mod memory;
+mod phase;
+mod pools;
+mod reaper;
+mod renew;
+mod request;
+mod retirement;
+mod roster;
+mod scope;
+mod stats;
+mod submit;
+mod submitter;
+mod timing;
+mod trace;
+
+pub use builder::PoolBuilder;
+pub use closing::Closing;
+pub use events::{Event, Events};
+pub use gather::{Completions, Finished, FirstError, join_all};
+pub use phase::Phase;
+pub use pools::Pool;
+pub use renew::Renew;
+pub use request::{Restart, Shutdown};
+pub use retirement::Retirement;
+pub use scope::{Scope, ScopedHandle};
+pub use stats::{Stats, WorkerStats};
+pub use submitter::Submitter;
+pub use timing::{Quantiles, Timings};

@@ -1,0 +1,540 @@
+//! Decision: whom to start, retire and replace.
+//!
+//! A member is `Starting ─► Serving ─► Leaving`, then gone. One whose time has come (`due`) serves on until its replacement is
+//! ready, at most `surge` at a time; with `old_first` it leaves before its replacement starts.
+//!
+//! Invariants: 1. not counting those that are being replaced, there are never more than `max` members.
+//! 2. A member leaves only by an action of ours, by its generation's end, or by dying. 3. Below the floor (the part of the
+//! minimum that was ever started) or while tasks wait unserved, somebody is being started, unless the pool is broken, backs off or
+//! is at its maximum.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    clock::Moment,
+    task::id::WorkerId,
+    worker::{
+        craft::{Handover, fraction},
+        reason::RetireReason,
+    },
+};
+
+/// What does not change in a pool's life.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) surge: usize,
+    pub(crate) intensity: u32,
+    pub(crate) period: Duration,
+    pub(crate) backoff_min: Duration,
+    pub(crate) backoff_max: Duration,
+    pub(crate) handover: Handover,
+    /// A worker's age limit, before jitter.
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) jitter: f64,
+    /// More live abandoned threads than this make the pool broken; `None`: as many as `max`.
+    pub(crate) abandoned_cap: Option<usize>,
+}
+
+/// What the roster wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Start a worker; `from` is whose snapshot it is built from.
+    Start { id: WorkerId, lane: u32, generation: u32, from: Option<WorkerId> },
+    /// Ask a worker for a snapshot; then `snapshot_taken`.
+    Snapshot { id: WorkerId },
+    /// Let a worker leave.
+    Retire { id: WorkerId, why: RetireReason },
+    /// Give up: return what waits, refuse what comes.
+    Break { cause: Arc<str> },
+    /// The rolling restart is over; the cause says why it was given up.
+    RollOver { failed: Option<Arc<str>> },
+}
+
+#[derive(Debug)]
+pub(crate) struct Roster {
+    settings: Settings,
+    min: usize,
+    max: usize,
+    /// How much of the minimum is kept up: it grows with what was started, so that an unused pool has no workers.
+    floor: usize,
+    members: BTreeMap<WorkerId, Member>,
+    next_id: u32,
+    lane: u32,
+    /// The lane of a generation that still finishes its work.
+    old_lane: Option<u32>,
+    generation: u32,
+    failures: VecDeque<Moment>,
+    backoff_until: Option<Moment>,
+    failed_in_a_row: u32,
+    abandoned: usize,
+    broken: Option<Arc<str>>,
+    rolling: bool,
+    shut: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    lane: u32,
+    generation: u32,
+    stage: Stage,
+    due: Option<RetireReason>,
+    handing_over: bool,
+    old_at: Option<Moment>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Starting { replaces: Option<WorkerId> },
+    Serving,
+    Leaving(RetireReason),
+}
+
+/// How many tasks of a lane wait with nobody on the way to them.
+pub(crate) type Unserved<'u> = &'u dyn Fn(u32) -> usize;
+
+impl Roster {
+    pub(crate) fn new(settings: Settings, min: usize, max: usize) -> Self {
+        Self {
+            settings,
+            min,
+            max,
+            floor: 0,
+            members: BTreeMap::new(),
+            next_id: 1,
+            lane: 1,
+            old_lane: None,
+            generation: 1,
+            failures: VecDeque::new(),
+            backoff_until: None,
+            failed_in_a_row: 0,
+            abandoned: 0,
+            broken: None,
+            rolling: false,
+            shut: false,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> (usize, usize) {
+        (self.min, self.max)
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// True if the minimum is there and serves (or cannot be had just now).
+    pub(crate) fn is_warm(&self) -> bool {
+        let serving = |member: &&Member| member.lane == self.lane && member.stage == Stage::Serving;
+        let serving = self.members.values().filter(serving).count();
+        serving >= self.floor || self.broken.is_some() || self.backoff_until.is_some()
+    }
+
+    pub(crate) fn broken(&self) -> Option<&Arc<str>> {
+        self.broken.as_ref()
+    }
+
+    /// True if hunger in a lane would be answered with a start.
+    pub(crate) fn may_grow(&self, lane: u32) -> bool {
+        self.broken.is_none() && self.backoff_until.is_none() && self.room(lane) > 0
+    }
+
+    /// When `tick` is due next.
+    pub(crate) fn next_tick(&self) -> Option<Moment> {
+        let ages =
+            self.members.values().filter(|member| member.due.is_none()).filter_map(|member| member.old_at);
+        ages.chain(self.backoff_until).min()
+    }
+
+    /// Tasks wait and nobody is idle, or something else happened that may demand a start: looks at everything.
+    pub(crate) fn review(&mut self, unserved: Unserved<'_>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.hand_over(&mut actions);
+        self.start_missing(unserved, &mut actions);
+        self.finish_rolling(&mut actions);
+        actions
+    }
+
+    pub(crate) fn ready(&mut self, id: WorkerId, now: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let age = self.settings.max_age.map(|age| spread(age, self.settings.jitter, id));
+        let Some(member) = self.members.get_mut(&id) else { return actions };
+        let Stage::Starting { replaces } = member.stage else { return actions };
+        member.stage = Stage::Serving;
+        member.old_at = age.map(|age| now.plus(age));
+        if member.generation < self.generation {
+            // It was started before the rolling restart began.
+            member.due = Some(RetireReason::Rolling);
+        }
+        self.failed_in_a_row = 0;
+        if let Some(old) = replaces {
+            self.retire(old, None, &mut actions);
+        }
+        let serving = self.members.values().filter(|member| member.stage == Stage::Serving).count();
+        if !self.shut {
+            self.floor = self.floor.max(serving.min(self.min));
+        }
+        actions
+    }
+
+    pub(crate) fn start_failed(&mut self, id: WorkerId, cause: &Arc<str>, now: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let Some(member) = self.members.remove(&id) else { return actions };
+        if let Stage::Starting { replaces: Some(old) } = member.stage
+            && let Some(old) = self.members.get_mut(&old)
+        {
+            // It serves on; the next review tries again.
+            old.handing_over = false;
+        }
+        self.failed_in_a_row += 1;
+        self.failures.push_back(now);
+        let since = now.minus(self.settings.period);
+        while self.failures.front().is_some_and(|failure| *failure < since) {
+            self.failures.pop_front();
+        }
+        let mut pause = self.backoff();
+        if self.failures.len() > self.settings.intensity as usize {
+            pause = self.settings.backoff_max;
+            if self.rolling {
+                self.give_up_rolling(cause, &mut actions);
+            }
+            if self.nobody_serves() {
+                self.break_down(cause, &mut actions);
+            }
+        }
+        self.backoff_until = Some(now.plus(pause));
+        actions
+    }
+
+    /// A worker has reached a limit.
+    pub(crate) fn due(&mut self, id: WorkerId, why: RetireReason, unserved: Unserved<'_>) -> Vec<Action> {
+        if let Some(member) = self.members.get_mut(&id)
+            && member.stage == Stage::Serving
+            && member.due.is_none()
+        {
+            member.due = Some(why);
+        }
+        self.review(unserved)
+    }
+
+    pub(crate) fn snapshot_taken(&mut self, id: WorkerId) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.members.get(&id).is_some_and(|member| member.handing_over && member.stage == Stage::Serving)
+            && !self.members.values().any(|member| member.stage == Stage::Starting { replaces: Some(id) })
+        {
+            self.start(Some(id), Some(id), &mut actions);
+        }
+        actions
+    }
+
+    /// A worker was idle for the idle timeout.
+    pub(crate) fn idle_expired(&mut self, id: WorkerId) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.staying() > self.min {
+            self.retire(id, Some(RetireReason::Idle), &mut actions);
+        }
+        actions
+    }
+
+    /// A worker leaves by itself: its state is suspect.
+    pub(crate) fn leaves(&mut self, id: WorkerId, why: RetireReason) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.stage = Stage::Leaving(why);
+        }
+    }
+
+    /// A worker's thread has ended.
+    pub(crate) fn ended(&mut self, id: WorkerId, unserved: Unserved<'_>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let Some(member) = self.members.remove(&id) else { return actions };
+        let needed = self.staying() < self.floor || unserved(member.lane) > 0;
+        if member.handing_over
+            && self.settings.handover == Handover::OldFirst
+            && needed
+            && self.may_grow(self.lane)
+        {
+            self.start(Some(id), Some(id), &mut actions);
+        }
+        actions.extend(self.review(unserved));
+        actions
+    }
+
+    /// A worker's thread was given up with its task; it runs on and is no member any more.
+    pub(crate) fn abandoned(&mut self, id: WorkerId, unserved: Unserved<'_>) -> Vec<Action> {
+        self.abandoned += 1;
+        let mut actions = self.ended(id, unserved);
+        let cap = self.settings.abandoned_cap.unwrap_or(self.max);
+        if self.abandoned > cap && self.broken.is_none() && !self.shut {
+            let cause = format!("{} abandoned threads still run, at most {cap} may", self.abandoned);
+            self.break_down(&cause.into(), &mut actions);
+        }
+        actions
+    }
+
+    pub(crate) fn abandoned_gone(&mut self) {
+        self.abandoned = self.abandoned.saturating_sub(1);
+    }
+
+    pub(crate) fn resize(&mut self, min: usize, max: usize, unserved: Unserved<'_>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        (self.min, self.max) = (min, max);
+        self.floor = self.floor.min(min).max(self.staying().min(min));
+        let surplus = self.staying().saturating_sub(max);
+        let newest: Vec<_> = self.serving().rev().take(surplus).collect();
+        for id in newest {
+            self.retire(id, Some(RetireReason::Resized), &mut actions);
+        }
+        actions.extend(self.review(unserved));
+        actions
+    }
+
+    /// Starts up to `count` of the minimum now. Gives how many that are.
+    pub(crate) fn warm(&mut self, count: usize, unserved: Unserved<'_>) -> (usize, Vec<Action>) {
+        let before = self.staying();
+        self.floor = self.floor.max((before + count).min(self.min));
+        let actions = self.review(unserved);
+        (self.staying() - before, actions)
+    }
+
+    pub(crate) fn tick(&mut self, now: Moment, unserved: Unserved<'_>) -> Vec<Action> {
+        if self.backoff_until.is_some_and(|until| until <= now) {
+            self.backoff_until = None;
+        }
+        for member in self.members.values_mut() {
+            if member.stage == Stage::Serving
+                && member.due.is_none()
+                && member.old_at.is_some_and(|old| old <= now)
+            {
+                member.due = Some(RetireReason::Age);
+            }
+        }
+        self.review(unserved)
+    }
+
+    /// A rolling restart begins: everybody who is here now is to be replaced.
+    pub(crate) fn roll(&mut self, unserved: Unserved<'_>) -> Vec<Action> {
+        self.repair();
+        self.generation += 1;
+        self.rolling = true;
+        self.floor = self.min;
+        for member in self.members.values_mut().filter(|member| member.stage == Stage::Serving) {
+            member.due = Some(RetireReason::Rolling);
+        }
+        self.review(unserved)
+    }
+
+    /// A new generation begins in a lane of its own; the present members belong to the old one.
+    pub(crate) fn begin_generation(&mut self, lane: u32) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.repair();
+        self.stop_rolling("superseded by a stronger restart", &mut actions);
+        self.generation += 1;
+        self.old_lane = Some(std::mem::replace(&mut self.lane, lane));
+        self.floor = self.min;
+        self.settle_old();
+        actions
+    }
+
+    /// An old generation is over.
+    pub(crate) fn end_generation(&mut self, lane: u32) {
+        self.old_lane.take_if(|old| *old == lane);
+    }
+
+    /// No more replacements for their own sake: the pool shuts down.
+    pub(crate) fn shut(&mut self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.stop_rolling("superseded by a shutdown", &mut actions);
+        self.shut = true;
+        self.floor = 0;
+        self.settle_old();
+        actions
+    }
+
+    fn settle_old(&mut self) {
+        for member in self.members.values_mut() {
+            (member.due, member.handing_over, member.old_at) = (None, false, None);
+        }
+    }
+
+    fn repair(&mut self) {
+        self.broken = None;
+        self.failures.clear();
+        self.backoff_until = None;
+        self.failed_in_a_row = 0;
+    }
+
+    /// Members that stay: not leaving, not being replaced by somebody who is here already.
+    fn staying(&self) -> usize {
+        let here = self.members.values().filter(|member| !matches!(member.stage, Stage::Leaving(_)));
+        here.filter(|member| !self.is_surplus(member)).count()
+    }
+
+    /// True for a replacement whose predecessor is still here.
+    fn is_surplus(&self, member: &Member) -> bool {
+        matches!(member.stage, Stage::Starting { replaces: Some(old) } if self.members.contains_key(&old))
+    }
+
+    /// How many more may be started: those that leave keep their place until they are gone.
+    ///
+    /// Both generations share the maximum, but an old one may always have its own: its running tasks may wait for
+    /// children that only it can run.
+    fn room(&self, lane: u32) -> usize {
+        let handed_over = |member: &Member| {
+            member.handing_over
+                && matches!(member.stage, Stage::Leaving(_))
+                && self.settings.handover != Handover::OldFirst
+        };
+        let old_only = self.old_lane == Some(lane);
+        let counts = |member: &&Member| {
+            !self.is_surplus(member) && !handed_over(member) && (!old_only || member.lane == lane)
+        };
+        self.max.saturating_sub(self.members.values().filter(counts).count())
+    }
+
+    fn serving(&self) -> impl DoubleEndedIterator<Item = WorkerId> {
+        self.members.iter().filter(|(_, member)| member.stage == Stage::Serving).map(|(id, _)| *id)
+    }
+
+    fn nobody_serves(&self) -> bool {
+        !self.members.values().any(|member| matches!(member.stage, Stage::Serving | Stage::Leaving(_)))
+    }
+
+    fn start_missing(&mut self, unserved: Unserved<'_>, actions: &mut Vec<Action>) {
+        for lane in self.old_lane.into_iter().chain([self.lane]) {
+            let starting = self.starting(lane);
+            let hungry = unserved(lane).saturating_sub(starting);
+            for _ in 0..hungry.min(self.room(lane)) {
+                if self.may_grow(lane) {
+                    self.start_in(lane, None, None, actions);
+                }
+            }
+        }
+        while !self.shut && self.staying_in(self.lane) < self.floor && self.may_grow(self.lane) {
+            self.start(None, None, actions);
+        }
+    }
+
+    fn starting(&self, lane: u32) -> usize {
+        let starting =
+            |member: &&Member| member.lane == lane && matches!(member.stage, Stage::Starting { .. });
+        self.members.values().filter(starting).count()
+    }
+
+    fn staying_in(&self, lane: u32) -> usize {
+        let here = self.members.values().filter(|member| member.lane == lane);
+        let staying = here.filter(|member| !matches!(member.stage, Stage::Leaving(_)));
+        staying.filter(|member| !self.is_surplus(member)).count()
+    }
+
+    /// Begins the replacement of those whose time has come, as many at a time as the surge allows.
+    fn hand_over(&mut self, actions: &mut Vec<Action>) {
+        let orphan = |member: &Member| {
+            matches!(member.stage, Stage::Starting { replaces: Some(_) }) && !self.is_surplus(member)
+        };
+        let mut under_way =
+            self.members.values().filter(|member| member.handing_over || orphan(member)).count();
+        let due: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(_, member)| {
+                member.stage == Stage::Serving && member.due.is_some() && !member.handing_over
+            })
+            .map(|(id, member)| (*id, member.due))
+            .collect();
+        for (id, why) in due {
+            if under_way >= self.settings.surge
+                || self.shut
+                || self.broken.is_some()
+                || self.backoff_until.is_some()
+            {
+                return;
+            }
+            under_way += 1;
+            if let Some(member) = self.members.get_mut(&id) {
+                member.handing_over = true;
+            }
+            match self.settings.handover {
+                Handover::OldFirst => self.retire(id, why, actions),
+                Handover::NewFirstFromSnapshot => actions.push(Action::Snapshot { id }),
+                Handover::NewFirst => self.start(Some(id), None, actions),
+            }
+        }
+    }
+
+    fn start(&mut self, replaces: Option<WorkerId>, from: Option<WorkerId>, actions: &mut Vec<Action>) {
+        self.start_in(self.lane, replaces, from, actions);
+    }
+
+    fn start_in(
+        &mut self,
+        lane: u32,
+        replaces: Option<WorkerId>,
+        from: Option<WorkerId>,
+        actions: &mut Vec<Action>,
+    ) {
+        let id = WorkerId(self.next_id);
+        self.next_id += 1;
+        // A late helper of an old lane belongs to the generation it helps.
+        let generation = if lane == self.lane { self.generation } else { self.generation - 1 };
+        let stage = Stage::Starting { replaces };
+        let member = Member { lane, generation, stage, due: None, handing_over: false, old_at: None };
+        self.members.insert(id, member);
+        actions.push(Action::Start { id, lane, generation, from });
+    }
+
+    fn retire(&mut self, id: WorkerId, why: Option<RetireReason>, actions: &mut Vec<Action>) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        if member.stage != Stage::Serving {
+            return;
+        }
+        let why = why.or(member.due).unwrap_or(RetireReason::Stopped);
+        member.stage = Stage::Leaving(why);
+        actions.push(Action::Retire { id, why });
+    }
+
+    fn finish_rolling(&mut self, actions: &mut Vec<Action>) {
+        if !self.rolling || self.broken.is_some() {
+            return;
+        }
+        let old = self.members.values().any(|member| member.generation < self.generation);
+        let warming = self.members.values().any(|member| matches!(member.stage, Stage::Starting { .. }));
+        if !old && !warming && self.staying() >= self.floor {
+            self.rolling = false;
+            actions.push(Action::RollOver { failed: None });
+        }
+    }
+
+    fn give_up_rolling(&mut self, cause: &Arc<str>, actions: &mut Vec<Action>) {
+        self.stop_rolling(&format!("replacements did not start: {cause}"), actions);
+        for member in self.members.values_mut().filter(|member| member.due == Some(RetireReason::Rolling)) {
+            member.due = None;
+        }
+    }
+
+    fn stop_rolling(&mut self, why: &str, actions: &mut Vec<Action>) {
+        if std::mem::take(&mut self.rolling) {
+            actions.push(Action::RollOver { failed: Some(why.into()) });
+        }
+    }
+
+    fn break_down(&mut self, cause: &Arc<str>, actions: &mut Vec<Action>) {
+        if self.broken.is_none() {
+            self.broken = Some(Arc::clone(cause));
+            self.stop_rolling(&format!("the pool broke: {cause}"), actions);
+            actions.push(Action::Break { cause: Arc::clone(cause) });
+        }
+    }
+
+    fn backoff(&self) -> Duration {
+        let doublings = self.failed_in_a_row.saturating_sub(1).min(16);
+        (self.settings.backoff_min * 2_u32.pow(doublings)).min(self.settings.backoff_max)
+    }
+}
+
+/// Shortens a limit by up to `jitter` of it, differently for each worker, so that they do not go together.
+pub(crate) fn spread(limit: Duration, jitter: f64, id: WorkerId) -> Duration {
+    limit.mul_f64(1.0 - jitter * fraction(id))
+}

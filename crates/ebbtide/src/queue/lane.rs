@@ -1,0 +1,151 @@
+//! The waiting tasks of one generation: first come first served within a priority, priorities aged.
+//!
+//! A task that is cancelled while it waits leaves a tombstone: it stops counting at once, and is swept when it
+//! reaches the front or when tombstones outnumber the living.
+
+use std::collections::VecDeque;
+
+use crate::{
+    policy::{AGE_AFTER, Priority},
+    task::{entry::Entry, id::WorkerId, isolation::Isolation},
+};
+
+/// Below so many tombstones sweeping is not worth it.
+const SWEEP_FROM: usize = 64;
+
+/// Who may still put tasks into a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LaneIntake {
+    Open,
+    ChildrenOnly,
+    Closed,
+}
+
+pub(crate) struct Lane<I: Isolation> {
+    pub(crate) number: u32,
+    pub(crate) intake: LaneIntake,
+    /// Workers of this lane that were woken and have not come yet.
+    pub(crate) waking: usize,
+    /// The roster would start a worker for this lane if it were told that one is missing.
+    pub(crate) may_grow: bool,
+    levels: [Level<I>; Priority::LEVELS],
+    live: usize,
+    dead: usize,
+}
+
+struct Level<I: Isolation> {
+    entries: VecDeque<Entry<I>>,
+    live: usize,
+    /// How often more urgent tasks went before since one of this level did.
+    passed_over: u32,
+}
+
+impl<I: Isolation> Lane<I> {
+    pub(crate) fn new(number: u32) -> Self {
+        let levels = std::array::from_fn(|_| Level { entries: VecDeque::new(), live: 0, passed_over: 0 });
+        Self { number, intake: LaneIntake::Open, waking: 0, may_grow: true, levels, live: 0, dead: 0 }
+    }
+
+    /// How many wait, tombstones not counted.
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+
+    pub(crate) fn push(&mut self, level: usize, entry: Entry<I>) {
+        let level = &mut self.levels[level];
+        level.entries.push_back(entry);
+        level.live += 1;
+        self.live += 1;
+    }
+
+    /// Takes the task whose turn it is, and makes it `worker`'s.
+    pub(crate) fn pop(&mut self, worker: WorkerId) -> Option<Entry<I>> {
+        while let Some(level) = self.whose_turn() {
+            while let Some(entry) = self.levels[level].entries.pop_front() {
+                if entry.start(worker) {
+                    self.left(level);
+                    return Some(entry);
+                }
+                self.dead = self.dead.saturating_sub(1);
+            }
+            // Only tasks that are being ended by their owners at this moment: nothing to take here.
+            if !self.has_other_than(level) {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// The level to take from, by urgency, unless a lower one was passed over often enough.
+    fn whose_turn(&mut self) -> Option<usize> {
+        let first = self.levels.iter().position(|level| !level.entries.is_empty())?;
+        let mut turn = first;
+        for (index, level) in self.levels.iter_mut().enumerate().skip(first + 1) {
+            if level.live == 0 || level.entries.is_empty() {
+                level.passed_over = 0;
+            } else {
+                level.passed_over += 1;
+                if level.passed_over > AGE_AFTER {
+                    turn = index;
+                }
+            }
+        }
+        self.levels[turn].passed_over = 0;
+        Some(turn)
+    }
+
+    fn has_other_than(&self, level: usize) -> bool {
+        self.levels.iter().enumerate().any(|(index, other)| index != level && !other.entries.is_empty())
+    }
+
+    /// Takes the oldest waiting task of the lowest level that is not above `priority`, for shedding.
+    pub(crate) fn shed(&mut self, priority: Priority) -> Option<Entry<I>> {
+        for level in (priority.level()..Priority::LEVELS).rev() {
+            while let Some(entry) = self.levels[level].entries.pop_front() {
+                if entry.claim() {
+                    self.left(level);
+                    return Some(entry);
+                }
+                self.dead = self.dead.saturating_sub(1);
+            }
+        }
+        None
+    }
+
+    /// Takes everything that waits. What others are ending at this moment stays counted until they say so.
+    pub(crate) fn take_all(&mut self) -> Vec<Entry<I>> {
+        let mut taken = Vec::with_capacity(self.live);
+        for level in 0..Priority::LEVELS {
+            for entry in std::mem::take(&mut self.levels[level].entries) {
+                if entry.claim() {
+                    self.left(level);
+                    taken.push(entry);
+                }
+            }
+        }
+        self.dead = 0;
+        taken
+    }
+
+    /// A task was ended by its owner: it counts no more, its tombstone stays for now.
+    pub(crate) fn ended(&mut self, level: usize) {
+        self.left(level);
+        self.dead += 1;
+        if self.dead > SWEEP_FROM && self.dead > self.live {
+            for level in &mut self.levels {
+                level.entries.retain(Entry::is_live);
+            }
+            self.dead = 0;
+        }
+    }
+
+    /// Those that wait, in the order of their levels.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<I>> {
+        self.levels.iter().flat_map(|level| level.entries.iter().filter(|entry| entry.is_live()))
+    }
+
+    fn left(&mut self, level: usize) {
+        self.levels[level].live -= 1;
+        self.live -= 1;
+    }
+}

@@ -1,0 +1,9 @@
+//! What a stop or a restart was: who did what, how long it took, which outcomes, and who held it up.
+
+mod text;
+mod value;
+
+pub(crate) use value::millis;
+pub use value::{
+    LongRun, Mode, Procedure, Report, RunningTask, TimelineEntry, Turn, WorkerEnd, WorkerReport,
+};

@@ -1,0 +1,205 @@
+//! One allocation per task with a handle: its header, its body, and after that its result.
+//!
+//! The body and the result live in the same place, which is written without a lock. Who may touch it follows
+//! from the header's word alone:
+//!
+//! | word | who may touch the stage |
+//! |---|---|
+//! | Queued | nobody |
+//! | Running, Ending | the one whose `start` or `claim` succeeded |
+//! | Done(Returned) | the holder of the queue's reference ([`Returned`](super::returned::Returned)) |
+//! | Done(Abandoned) | the worker that still runs it |
+//! | Done(other) | the handle |
+#![expect(
+    unsafe_code,
+    reason = "the stage is handed from thread to thread by the header's word; see the table"
+)]
+
+use std::{
+    cell::UnsafeCell,
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use super::{
+    context::Context,
+    error::{BoxError, TaskError},
+    header::Header,
+    isolation::{Isolation, Job},
+    outcome::{CancelReason, Outcome},
+    panics,
+};
+
+/// What every task is, whatever it takes and gives.
+pub(crate) trait AnyCell: Send + Sync {
+    fn header(&self) -> &Header;
+    /// Drops the body unrun and writes the error down. Only after a successful `claim`; does not settle.
+    fn end_unrun(&self, error: TaskError);
+}
+
+/// A task as its worker sees it.
+pub(crate) trait Runnable<I: Isolation>: AnyCell {
+    /// Runs the body. Only after a successful `start`; does not settle.
+    fn run(&self, state: &mut I::State, context: &Context<'_, I>) -> Outcome;
+    /// Drops a result that nobody may have any more. Only by the worker of an abandoned task.
+    fn discard(&self);
+    /// Runs the body of a returned task. Only by the holder of the queue's reference.
+    fn run_returned(&self, state: &mut I::State, context: &Context<'_, I>) -> Result<(), BoxError>;
+    /// Drops the body of a returned task. Only by the holder of the queue's reference.
+    fn drop_returned(&self);
+}
+
+/// A task as its handle sees it.
+pub(crate) trait Resolve<T>: AnyCell {
+    /// Takes the result, once, after the end. `None` if it was taken before.
+    fn take(&self) -> Option<Result<T, TaskError>>;
+}
+
+pub(crate) struct TaskCell<I: Isolation, J: Job<I>> {
+    header: Header,
+    stage: UnsafeCell<Stage<J, J::Output>>,
+}
+
+enum Stage<J, T> {
+    Body(J),
+    Value(T),
+    Error(TaskError),
+    Empty,
+}
+
+// SAFETY: the stage is only touched by the one the header's word names (table above), each hand-over being an
+// acquire/release pair on that word; what is handed over is Send. Everything else in the cell is Sync.
+unsafe impl<I: Isolation, J: Job<I>> Sync for TaskCell<I, J> {}
+// SAFETY: it owns a `J` or a `J::Output`, both Send by `Job`.
+unsafe impl<I: Isolation, J: Job<I>> Send for TaskCell<I, J> {}
+
+impl<I: Isolation, J: Job<I>> TaskCell<I, J> {
+    pub(crate) fn new(header: Header, job: J) -> Arc<Self> {
+        Arc::new(Self { header, stage: UnsafeCell::new(Stage::Body(job)) })
+    }
+
+    /// Takes the body out of a cell that was never accepted: the only reference there is.
+    pub(crate) fn into_job(cell: Arc<Self>) -> Option<J> {
+        match Arc::into_inner(cell)?.stage.into_inner() {
+            Stage::Body(job) => Some(job),
+            _ => None,
+        }
+    }
+
+    /// Exchanges what is on the stage.
+    ///
+    /// # Safety
+    /// The caller must be the one that the table in the module's documentation names.
+    unsafe fn replace(&self, next: Stage<J, J::Output>) -> Stage<J, J::Output> {
+        // SAFETY: the caller is the only one who may touch it now.
+        unsafe { mem::replace(&mut *self.stage.get(), next) }
+    }
+
+    fn call(
+        &self,
+        job: J,
+        state: &mut I::State,
+        context: &Context<'_, I>,
+    ) -> Result<Result<J::Output, BoxError>, TaskError> {
+        let wrap = self.header.extras().and_then(|extras| extras.wrap.lock().take());
+        let body = AssertUnwindSafe(|| match wrap {
+            None => job.run(state, context),
+            Some(wrap) => {
+                let (mut job, mut result) = (Some(job), None);
+                wrap(&mut || result = job.take().map(|job| job.run(state, context)));
+                result.unwrap_or_else(|| Err("the pool's decorator did not run the task".into()))
+            }
+        });
+        catch_unwind(body).map_err(|payload| TaskError::panicked(payload, panics::take_location()))
+    }
+}
+
+impl<I: Isolation, J: Job<I>> AnyCell for TaskCell<I, J> {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn end_unrun(&self, error: TaskError) {
+        // SAFETY: the caller's claim succeeded, so the word says Ending and names it.
+        let body = unsafe { self.replace(Stage::Error(error)) };
+        let wrap = self.header.extras().and_then(|extras| extras.wrap.lock().take());
+        panics::drop_quietly((body, wrap));
+    }
+}
+
+impl<I: Isolation, J: Job<I>> Runnable<I> for TaskCell<I, J> {
+    fn run(&self, state: &mut I::State, context: &Context<'_, I>) -> Outcome {
+        // SAFETY: the caller's start succeeded, so the word says Running and names it.
+        let Stage::Body(job) = (unsafe { self.replace(Stage::Empty) }) else { return Outcome::Failed };
+        let (stage, outcome) = match self.call(job, state, context) {
+            Ok(Ok(value)) => (Stage::Value(value), Outcome::Completed),
+            Ok(Err(error)) => {
+                let error = TaskError::from_body(error, context.cancel_reason());
+                let outcome = error.outcome();
+                (Stage::Error(error), outcome)
+            }
+            Err(panicked) => (Stage::Error(panicked), Outcome::Panicked),
+        };
+        // SAFETY: still Running (or already Done(Abandoned), which also names this worker).
+        let _ = unsafe { self.replace(stage) };
+        outcome
+    }
+
+    fn discard(&self) {
+        // SAFETY: the word says Done(Abandoned), which names the worker that calls this.
+        panics::drop_quietly(unsafe { self.replace(Stage::Empty) });
+    }
+
+    fn run_returned(&self, state: &mut I::State, context: &Context<'_, I>) -> Result<(), BoxError> {
+        // SAFETY: the word says Done(Returned), which names the holder of the queue's reference: the caller.
+        match unsafe { self.replace(Stage::Empty) } {
+            Stage::Body(job) => job.run(state, context).map(drop),
+            _ => Err("a returned task can run only once".into()),
+        }
+    }
+
+    fn drop_returned(&self) {
+        // SAFETY: as in `run_returned`.
+        panics::drop_quietly(unsafe { self.replace(Stage::Empty) });
+    }
+}
+
+impl<I: Isolation, J: Job<I>> Resolve<J::Output> for TaskCell<I, J> {
+    fn take(&self) -> Option<Result<J::Output, TaskError>> {
+        match self.header.outcome()? {
+            Outcome::Returned => Some(Err(TaskError::returned(self.header.return_reason()))),
+            Outcome::Abandoned => Some(Err(TaskError::abandoned(self.header.reason()))),
+            _ => {
+                // SAFETY: the word says Done with an outcome that names the handle, and a handle is one owner:
+                // the caller.
+                match unsafe { self.replace(Stage::Empty) } {
+                    Stage::Value(value) => Some(Ok(value)),
+                    Stage::Error(error) => Some(Err(error)),
+                    Stage::Body(_) | Stage::Empty => None,
+                }
+            }
+        }
+    }
+}
+
+/// Asks a task to cancel: one that waits ends at once, one that runs is told. False if it has ended or was asked before.
+pub(crate) fn cancel(cell: &Arc<dyn AnyCell>, reason: CancelReason) -> bool {
+    let header = cell.header();
+    if header.claim() {
+        let outcome = reason.outcome();
+        cell.end_unrun(TaskError::cancelled(reason));
+        if let Some(home) = header.home().find() {
+            home.ended_in_queue(header.place(), header.id(), outcome);
+        }
+        header.settle(outcome);
+        return true;
+    }
+    if !header.is_running() || !header.ask(reason) {
+        return false;
+    }
+    if let Some(home) = header.home().find() {
+        home.asked(cell);
+    }
+    true
+}

@@ -1,0 +1,111 @@
+//! What kind of workers a pool has, as a type: it decides what a task is given and what `submit` takes.
+
+use std::marker::PhantomData;
+
+use super::{context::Context, error::BoxError};
+
+/// How a pool's workers are kept apart, and what a task is lent there. Sealed; see the implementors.
+pub trait Isolation: sealed::Sealed + Send + Sync + 'static {
+    /// What each worker builds for itself and lends to its tasks. It never leaves its worker, so it need not be `Send`.
+    type State: 'static;
+}
+
+/// Thread workers without state: tasks are `FnOnce(&Context)`.
+#[derive(Debug)]
+pub struct Stateless;
+
+/// Thread workers that each own an `S`: tasks are `FnOnce(&mut S, &Context)`.
+#[derive(Debug)]
+pub struct Threads<S>(PhantomData<fn(S)>);
+
+impl Isolation for Stateless {
+    type State = ();
+}
+
+impl<S: 'static> Isolation for Threads<S> {
+    type State = S;
+}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "sealed: nobody else decides what a worker is")]
+    pub trait Sealed {}
+    impl Sealed for super::Stateless {}
+    impl<S> Sealed for super::Threads<S> {}
+}
+
+/// What can be run once on a worker: a user's closure with the adapter that its kind of submit needs.
+pub(crate) trait Job<I: Isolation>: Send + 'static {
+    type Output: Send + 'static;
+
+    fn run(self, state: &mut I::State, context: &Context<'_, I>) -> Result<Self::Output, BoxError>;
+}
+
+/// A closure whose value is its result.
+pub(crate) struct Plain<F, T>(pub(crate) F, pub(crate) PhantomData<fn() -> T>);
+
+/// A closure that says itself whether it failed.
+pub(crate) struct Fallible<F, T, E>(pub(crate) F, pub(crate) PhantomData<fn() -> (T, E)>);
+
+impl<F, T> Plain<F, T> {
+    pub(crate) fn new(task: F) -> Self {
+        Self(task, PhantomData)
+    }
+}
+
+impl<F, T, E> Fallible<F, T, E> {
+    pub(crate) fn new(task: F) -> Self {
+        Self(task, PhantomData)
+    }
+}
+
+impl<F, T> Job<Stateless> for Plain<F, T>
+where
+    F: FnOnce(&Context<'_, Stateless>) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    type Output = T;
+
+    fn run(self, (): &mut (), context: &Context<'_, Stateless>) -> Result<T, BoxError> {
+        Ok((self.0)(context))
+    }
+}
+
+impl<S, F, T> Job<Threads<S>> for Plain<F, T>
+where
+    S: 'static,
+    F: FnOnce(&mut S, &Context<'_, Threads<S>>) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    type Output = T;
+
+    fn run(self, state: &mut S, context: &Context<'_, Threads<S>>) -> Result<T, BoxError> {
+        Ok((self.0)(state, context))
+    }
+}
+
+impl<F, T, E> Job<Stateless> for Fallible<F, T, E>
+where
+    F: FnOnce(&Context<'_, Stateless>) -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: Into<BoxError> + 'static,
+{
+    type Output = T;
+
+    fn run(self, (): &mut (), context: &Context<'_, Stateless>) -> Result<T, BoxError> {
+        (self.0)(context).map_err(Into::into)
+    }
+}
+
+impl<S, F, T, E> Job<Threads<S>> for Fallible<F, T, E>
+where
+    S: 'static,
+    F: FnOnce(&mut S, &Context<'_, Threads<S>>) -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: Into<BoxError> + 'static,
+{
+    type Output = T;
+
+    fn run(self, state: &mut S, context: &Context<'_, Threads<S>>) -> Result<T, BoxError> {
+        (self.0)(state, context).map_err(Into::into)
+    }
+}

@@ -1,0 +1,53 @@
+//! Panics that are not a task's outcome: where they began, and those of user code that is dropped.
+
+use std::{
+    cell::RefCell,
+    panic::{self, AssertUnwindSafe, catch_unwind},
+    sync::{
+        Once,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+static DROPS: AtomicU64 = AtomicU64::new(0);
+static LOCATE: Once = Once::new();
+
+thread_local! {
+    static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Lets [`TaskError::panic_location`](crate::TaskError::panic_location) name the place where a task's panic began.
+///
+/// Puts a hook before the process's panic hook, which still runs; calling it again does nothing. Opt-in, because the
+/// panic hook belongs to the program, not to a library.
+pub fn locate_panics() {
+    LOCATE.call_once(|| {
+        let next = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let place = info.location().map(ToString::to_string);
+            LOCATION.with(|location| *location.borrow_mut() = place);
+            next(info);
+        }));
+    });
+}
+
+pub(crate) fn take_location() -> Option<String> {
+    LOCATION.with(|location| location.borrow_mut().take())
+}
+
+/// Drops what belongs to a user. A panic there is caught and counted: it must not take a worker or a lock with it.
+pub(crate) fn drop_quietly<T>(value: T) {
+    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+        count_drop_panic();
+    }
+}
+
+pub(crate) fn count_drop_panic() {
+    DROPS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many panics in destructors of tasks, results and worker states were caught in this process so far.
+#[must_use]
+pub fn drop_panics() -> u64 {
+    DROPS.load(Ordering::Relaxed)
+}

@@ -1,0 +1,80 @@
+//! Waiting for something that others make true: one way for threads and futures alike, a [`Waker`].
+
+use std::{
+    sync::Arc,
+    task::{Wake, Waker},
+};
+
+use crate::{
+    clock::Moment,
+    sync::{self, Thread},
+};
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+sync::thread_local! {
+    static WAKER: Waker = Waker::from(Arc::new(Unpark(sync::current())));
+}
+
+/// A waker that unparks the calling thread.
+pub(crate) fn thread_waker() -> Waker {
+    WAKER.with(Waker::clone)
+}
+
+/// Blocks the calling thread until `poll` gives a value, or `until` has come (then `None`).
+///
+/// `poll` must leave the waker where it is woken when the answer changes. Spurious wake-ups only poll again.
+pub(crate) fn block_until<T>(until: Option<Moment>, mut poll: impl FnMut(&Waker) -> Option<T>) -> Option<T> {
+    let waker = thread_waker();
+    loop {
+        if let Some(value) = poll(&waker) {
+            return Some(value);
+        }
+        match until {
+            None => sync::park(),
+            Some(until) => {
+                let now = Moment::now();
+                if now >= until {
+                    return None;
+                }
+                sync::park_timeout(until.since(now));
+            }
+        }
+    }
+}
+
+/// Those who wait for one thing, each under a key of its own so that polling again replaces its waker.
+#[derive(Debug, Default)]
+pub(crate) struct Wakers {
+    list: Vec<(usize, Waker)>,
+}
+
+impl Wakers {
+    pub(crate) fn register(&mut self, key: usize, waker: &Waker) {
+        match self.list.iter_mut().find(|(own, _)| *own == key) {
+            Some((_, old)) => old.clone_from(waker),
+            None => self.list.push((key, waker.clone())),
+        }
+    }
+
+    /// Takes all of them; to be woken after the lock around the list is released.
+    pub(crate) fn take(&mut self) -> Vec<(usize, Waker)> {
+        std::mem::take(&mut self.list)
+    }
+}
+
+pub(crate) fn wake_all(wakers: Vec<(usize, Waker)>) {
+    for (_, waker) in wakers {
+        waker.wake();
+    }
+}

@@ -1,0 +1,327 @@
+//! A worker that is a thread: builds its state, runs task after task, and lays the state down where it built it.
+//!
+//! A thread can be asked and abandoned, never ended from outside. One that was abandoned finds out when its task comes
+//! back: it then drops its state and goes, and never takes another task.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    craft::{AfterPanic, Craft, Handover, Snapshot, WorkerInfo, fraction},
+    reason::RetireReason,
+};
+use crate::{
+    clock::Moment,
+    task::{
+        cell,
+        context::Context,
+        entry::{Body, Entry},
+        error::panic_message,
+        gate::{self, Gate, Here},
+        id::TaskId,
+        isolation::Isolation,
+        outcome::{CancelReason, Outcome},
+        panics,
+        seat::{Order, Seat},
+    },
+};
+
+/// What a worker needs of its pool.
+pub(crate) trait Employer<I: Isolation>: Gate<I> {
+    /// The next task, waited for; or that it is time to go.
+    fn next(&self, seat: &Seat, came: Came) -> Next<I>;
+    fn ready(&self, seat: &Seat, build: Duration, size: Option<u64>);
+    fn start_failed(&self, seat: &Seat, cause: String);
+    /// A limit was reached: a replacement is wanted, the worker goes on until it is told to leave.
+    fn due(&self, seat: &Seat, why: RetireReason);
+    fn snapshot(&self, seat: &Seat, snapshot: Option<Snapshot>);
+    /// It leaves by itself.
+    fn leaves(&self, seat: &Seat, why: RetireReason);
+    /// Why it was told to leave.
+    fn why(&self, seat: &Seat) -> RetireReason;
+    /// Its last word. Nothing of the user's runs on the thread after this but thread-local destructors.
+    fn ended(&self, seat: &Arc<Seat>);
+    /// A started task ended otherwise than `Completed`.
+    fn unusual(&self, seat: &Seat, task: TaskId, name: Option<&Arc<str>>, outcome: Outcome);
+    /// A task that somebody had looked at has ended.
+    fn watched(&self, seat: &Seat, task: TaskId, name: Option<&Arc<str>>, since: Moment);
+    fn timed(&self, accepted: Moment, started: Moment, ended: Moment);
+    fn size(&self, seat: &Seat, size: u64);
+}
+
+/// Where a worker comes from when it asks for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    Fresh,
+    FromTask,
+    FromSnapshot,
+}
+
+pub(crate) enum Next<I: Isolation> {
+    Task(Entry<I>),
+    Snapshot,
+    Leave,
+}
+
+pub(crate) struct ThreadWorker<I: Isolation> {
+    pub(crate) seat: Arc<Seat>,
+    pub(crate) craft: Arc<Craft<I>>,
+    pub(crate) employer: Arc<dyn Employer<I>>,
+    pub(crate) seed: Option<Snapshot>,
+}
+
+/// What the present worker has done so far, for its limits.
+#[derive(Default)]
+struct Tally {
+    tasks: u64,
+    failures: u32,
+}
+
+/// How a run left its worker.
+enum After {
+    GoOn,
+    /// The state is suspect.
+    Leave(RetireReason),
+    /// The run was abandoned: this thread belongs to nobody any more.
+    Lost,
+}
+
+impl<I: Isolation> ThreadWorker<I> {
+    /// The whole life of the thread.
+    pub(crate) fn run(mut self) {
+        self.seat.sit();
+        let here = Here { home: self.employer.home(), worker: self.seat.id, lane: self.seat.lane };
+        let before = gate::set_here(Some(here));
+        if let Some(state) = self.build() {
+            self.serve(state);
+        }
+        self.employer.ended(&self.seat);
+        gate::set_here(before);
+    }
+
+    /// Runs one task on a caller's thread. Only for pools whose workers have no state.
+    pub(crate) fn run_as_guest(&self, entry: Entry<I>) {
+        let info = WorkerInfo {
+            id: self.seat.id,
+            name: Arc::clone(&self.seat.name),
+            generation: self.seat.generation,
+        };
+        if let Ok(mut state) = (self.craft.build)(&info, None) {
+            let _ = self.run_one(entry, &mut state, &mut Tally::default());
+        }
+    }
+
+    fn build(&mut self) -> Option<I::State> {
+        let info = WorkerInfo {
+            id: self.seat.id,
+            name: Arc::clone(&self.seat.name),
+            generation: self.seat.generation,
+        };
+        let (began, seed) = (Moment::now(), self.seed.take());
+        let built = catch_unwind(AssertUnwindSafe(|| (self.craft.build)(&info, seed)));
+        let cause = match built {
+            Ok(Ok(state)) => {
+                let size = self.measure(&state);
+                self.employer.ready(&self.seat, Moment::now().since(began), size);
+                return Some(state);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(payload) => {
+                let message = format!("building its state panicked: {}", panic_message(&*payload));
+                panics::drop_quietly(payload);
+                message
+            }
+        };
+        self.employer.start_failed(&self.seat, cause);
+        None
+    }
+
+    fn serve(&self, mut state: I::State) {
+        let mut tally = Tally::default();
+        // A panic that comes here is that of a destructor: the task had ended.
+        let why = loop {
+            match catch_unwind(AssertUnwindSafe(|| self.work(&mut state, &mut tally))) {
+                Ok(why) => break why,
+                Err(payload) => {
+                    panics::count_drop_panic();
+                    panics::drop_quietly(payload);
+                }
+            }
+        };
+        if why.is_some_and(|why| why != RetireReason::Panicked) && self.craft.handover == Handover::OldFirst {
+            self.save(&mut state);
+        }
+        if let (Some(why), Some(hook)) = (why, &self.craft.on_retire) {
+            let call = catch_unwind(AssertUnwindSafe(|| hook(&mut state, why)));
+            panics::drop_quietly(call.map_err(|_| panics::count_drop_panic()));
+        }
+        panics::drop_quietly(state);
+    }
+
+    /// Runs tasks until it is time to go, and says why; `None` if the thread was abandoned.
+    fn work(&self, state: &mut I::State, tally: &mut Tally) -> Option<RetireReason> {
+        let mut came = if tally.tasks == 0 { Came::Fresh } else { Came::FromTask };
+        loop {
+            match self.employer.next(&self.seat, came) {
+                Next::Leave => return Some(self.employer.why(&self.seat)),
+                Next::Snapshot => {
+                    self.save(state);
+                    came = Came::FromSnapshot;
+                }
+                Next::Task(entry) => {
+                    came = Came::FromTask;
+                    match self.run_one(entry, state, tally) {
+                        After::GoOn => {}
+                        After::Leave(why) => {
+                            self.employer.leaves(&self.seat, why);
+                            return Some(why);
+                        }
+                        After::Lost => return None,
+                    }
+                }
+            }
+        }
+    }
+
+    fn save(&self, state: &mut I::State) {
+        let saved = self.craft.save.as_ref().map(|save| catch_unwind(AssertUnwindSafe(|| save(state))));
+        let snapshot = match saved {
+            Some(Ok(snapshot)) => Some(snapshot),
+            Some(Err(payload)) => {
+                panics::count_drop_panic();
+                panics::drop_quietly(payload);
+                None
+            }
+            None => None,
+        };
+        self.seat.snapshot_done();
+        self.employer.snapshot(&self.seat, snapshot);
+    }
+
+    fn run_one(&self, entry: Entry<I>, state: &mut I::State, tally: &mut Tally) -> After {
+        let (id, accepted) = (entry.id, entry.accepted_at);
+        let timed = (accepted != Moment::default()).then(Moment::now);
+        let (outcome, kept, name) = match entry.body {
+            Body::Inline(task) => {
+                self.seat.begin(id, None);
+                let context = self.context(id, None);
+                let ended = catch_unwind(AssertUnwindSafe(|| task.run(state, &context)));
+                let outcome = match ended {
+                    Ok(Ok(())) => Outcome::Completed,
+                    Ok(Err(error)) => {
+                        let error = crate::task::error::TaskError::from_body(error, context.cancel_reason());
+                        error.outcome()
+                    }
+                    Err(payload) => {
+                        panics::drop_quietly(payload);
+                        Outcome::Panicked
+                    }
+                };
+                (outcome, self.finish(id, None, outcome, || ()), None)
+            }
+            Body::Cell(cell) => {
+                let header = cell.header();
+                self.seat.begin(id, Some(header));
+                let any = Arc::downgrade(&cell);
+                header.arm_timeout(move || {
+                    if let Some(cell) = any.upgrade() {
+                        let _ = cell::cancel(&(cell as _), CancelReason::Timeout);
+                    }
+                });
+                let outcome = cell.run(state, &self.context(id, Some(header)));
+                let name = header.name().cloned();
+                let kept = self.finish(id, name.as_ref(), outcome, || header.settle(outcome));
+                if !kept {
+                    cell.discard();
+                }
+                panics::drop_quietly(cell);
+                (outcome, kept, name)
+            }
+        };
+        if !kept {
+            return After::Lost;
+        }
+        if let Some(started) = timed {
+            self.employer.timed(accepted, started, Moment::now());
+        }
+        if outcome != Outcome::Completed {
+            self.employer.unusual(&self.seat, id, name.as_ref(), outcome);
+        }
+        self.after(outcome, state, tally)
+    }
+
+    fn context<'c>(&'c self, id: TaskId, header: Option<&'c crate::task::header::Header>) -> Context<'c, I> {
+        let gate: &dyn Gate<I> = &*self.employer;
+        Context { seat: &self.seat, header, id, gate }
+    }
+
+    /// Ends the run: counts it, then lets its handle resolve. False if it was abandoned.
+    fn finish(&self, id: TaskId, name: Option<&Arc<str>>, outcome: Outcome, settle: impl FnOnce()) -> bool {
+        let watched = self.seat.watched_since();
+        if let Some(since) = watched {
+            self.employer.watched(&self.seat, id, name, since);
+        }
+        if !self.seat.end() {
+            return false;
+        }
+        self.seat.count(outcome);
+        settle();
+        true
+    }
+
+    /// Looks at the worker's limits, between two tasks.
+    fn after(&self, outcome: Outcome, state: &I::State, tally: &mut Tally) -> After {
+        tally.tasks += 1;
+        let failed = matches!(
+            outcome,
+            Outcome::Failed | Outcome::Panicked | Outcome::Crashed | Outcome::Killed | Outcome::TimedOut
+        );
+        tally.failures = if failed { tally.failures + 1 } else { 0 };
+        if outcome == Outcome::Panicked && self.craft.after_panic == AfterPanic::Replace {
+            return After::Leave(RetireReason::Panicked);
+        }
+        let limits = &self.craft.limits;
+        if limits.failures.is_some_and(|most| tally.failures >= most) {
+            tally.failures = 0;
+            self.employer.due(&self.seat, RetireReason::Failures);
+        }
+        if limits.tasks.is_some_and(|most| tally.tasks == self.jittered(most)) {
+            self.employer.due(&self.seat, RetireReason::Tasks);
+        }
+        if let Some(size) = self.measure(state) {
+            self.employer.size(&self.seat, size);
+            if limits.size.is_some_and(|most| size > most) {
+                self.employer.due(&self.seat, RetireReason::Size);
+            }
+        }
+        After::GoOn
+    }
+
+    fn measure(&self, state: &I::State) -> Option<u64> {
+        let measure = self.craft.measure.as_ref()?;
+        catch_unwind(AssertUnwindSafe(|| measure(state))).ok()
+    }
+
+    /// This worker's own number of tasks: the limit, less its part of the jitter.
+    fn jittered(&self, most: u64) -> u64 {
+        let less = most as f64 * self.craft.limits.jitter * fraction(self.seat.id);
+        most.saturating_sub(less as u64).max(1)
+    }
+}
+
+/// Why a worker goes that was not told anything: its generation is over.
+pub(crate) const WITHOUT_ORDER: RetireReason = RetireReason::Stopped;
+
+impl Seat {
+    /// What the worker should do before it asks for a task.
+    pub(crate) fn must<I: Isolation>(&self) -> Option<Next<I>> {
+        match self.ordered() {
+            Order::None => None,
+            Order::Snapshot => Some(Next::Snapshot),
+            Order::Leave => Some(Next::Leave),
+        }
+    }
+}
