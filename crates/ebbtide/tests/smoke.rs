@@ -71,7 +71,7 @@ fn an_abort_asks_and_then_abandons() {
             Ok::<_, ebbtide::Cancelled>(())
         })
         .unwrap();
-    let stubborn = pool.task("stubborn").submit(move |_| drop(gate.recv())).unwrap();
+    let stubborn = pool.task("stubborn").submit(move |_| gate.recv().unwrap_or_default()).unwrap();
     while pool.stats().running < 2 {
         std::thread::yield_now();
     }
@@ -105,7 +105,7 @@ fn a_full_queue_does_what_was_chosen() {
     for when_full in [WhenFull::Reject, WhenFull::CallerRuns, WhenFull::ShedOldest] {
         let pool = Pool::builder().workers(1..=1).queue(1).when_full(when_full).build().unwrap();
         let (open, gate) = mpsc::channel::<()>();
-        let blocker = pool.submit(move |_| drop(gate.recv())).unwrap();
+        let blocker = pool.submit(move |_| gate.recv().unwrap_or_default()).unwrap();
         while pool.stats().running < 1 {
             std::thread::yield_now();
         }

@@ -5,7 +5,7 @@ use std::{any::TypeId, ops::RangeInclusive, sync::Arc, time::Duration};
 use super::{
     control::Control,
     core::{Config, Core, Decorator},
-    events::{Event, Hub},
+    events::{Event, Hook, Hub},
     pools::Pool,
     renew::{Renew, Renewal},
     retirement::{HasSize, Retirement},
@@ -76,7 +76,7 @@ struct Options {
     timing: Timing,
     old_first: bool,
     decorator: Option<Decorator>,
-    hook: Option<Box<dyn Fn(&Event) + Send + Sync>>,
+    hook: Option<Hook>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

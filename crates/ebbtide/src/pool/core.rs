@@ -220,11 +220,19 @@ impl<I: Isolation> Gate<I> for Core<I> {
     }
 
     fn wrap(&self, task: &TaskInfo<'_>) -> Option<Wrap> {
-        self.config.decorator.as_ref().map(|decorate| decorate(task))
+        let span = super::trace::span(&self.config.name, task);
+        let own = self.config.decorator.as_ref().map(|decorate| decorate(task));
+        match (span, own) {
+            (Some(span), Some(own)) => Some(Box::new(move |run| {
+                let mut own = Some(own);
+                span(&mut || own.take().into_iter().for_each(|own| own(run)));
+            })),
+            (span, own) => span.or(own),
+        }
     }
 
     fn decorates(&self) -> bool {
-        self.config.decorator.is_some()
+        self.config.decorator.is_some() || super::trace::spans()
     }
 
     fn home(&self) -> HomeId {

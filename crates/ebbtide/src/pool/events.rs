@@ -119,7 +119,7 @@ pub struct Events {
     key: usize,
 }
 
-type Hook = Box<dyn Fn(&Event) + Send + Sync>;
+pub(crate) type Hook = Box<dyn Fn(&Event) + Send + Sync>;
 
 /// Where events go out.
 pub(crate) struct Hub {

@@ -7,12 +7,16 @@ mod builder;
 mod closing;
 mod control;
 mod core;
+#[cfg(feature = "cron")]
+mod cron;
 mod draft;
 mod drive;
 mod events;
 mod gather;
 mod ledger;
 mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod phase;
 mod pools;
 mod reaper;

@@ -62,6 +62,17 @@ impl Renew {
         self
     }
 
+    /// On a cron line (five fields, or six with seconds first) in a time zone by its IANA name. Parsed here; the error says what
+    /// is wrong.
+    ///
+    /// # Errors
+    /// [`BuildError`](crate::BuildError) for a line that does not parse or a zone that is not known.
+    #[cfg(feature = "cron")]
+    pub fn cron(mut self, line: &str, zone: &str) -> Result<Self, crate::BuildError> {
+        self.cron = Some(super::cron::Line::parse(line, zone)?);
+        Ok(self)
+    }
+
     /// When the sizes that the workers' states report add up to more than `bytes`. Needs `size` on the builder.
     pub const fn when_larger_than(mut self, bytes: u64) -> Self {
         self.total_size = Some(bytes);

@@ -434,25 +434,20 @@ impl Roster {
         let orphan = |member: &Member| {
             matches!(member.stage, Stage::Starting { replaces: Some(_) }) && !self.is_surplus(member)
         };
-        let mut under_way =
-            self.members.values().filter(|member| member.handing_over || orphan(member)).count();
+        let under_way = self.members.values().filter(|member| member.handing_over || orphan(member)).count();
+        let waits =
+            |member: &Member| member.stage == Stage::Serving && member.due.is_some() && !member.handing_over;
         let due: Vec<_> = self
             .members
             .iter()
-            .filter(|(_, member)| {
-                member.stage == Stage::Serving && member.due.is_some() && !member.handing_over
-            })
+            .filter(|(_, member)| waits(member))
             .map(|(id, member)| (*id, member.due))
+            .take(self.settings.surge.saturating_sub(under_way))
             .collect();
+        if self.shut || self.broken.is_some() || self.backoff_until.is_some() {
+            return;
+        }
         for (id, why) in due {
-            if under_way >= self.settings.surge
-                || self.shut
-                || self.broken.is_some()
-                || self.backoff_until.is_some()
-            {
-                return;
-            }
-            under_way += 1;
             if let Some(member) = self.members.get_mut(&id) {
                 member.handing_over = true;
             }

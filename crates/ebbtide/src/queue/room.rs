@@ -91,6 +91,9 @@ pub(crate) enum Accepted<I: Isolation> {
 /// What to do with what had to make room.
 pub(crate) struct Overflow<I: Isolation>(pub(crate) Option<Entry<I>>);
 
+/// What the gate said.
+pub(crate) type Admission<I> = Result<(Accepted<I>, Overflow<I>), Refusal>;
+
 /// Where a worker that asks for work comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
@@ -141,7 +144,7 @@ impl<I: Isolation> Queue<I> {
         priority: Priority,
         entrance: Entrance<'_>,
         make: Make<'_, I>,
-    ) -> (Result<(Accepted<I>, Overflow<I>), Refusal>, Effect) {
+    ) -> (Admission<I>, Effect) {
         let mut inner = self.inner.lock();
         let mut effect = Effect::default();
         let result = match inner.lane_for(&entrance) {
@@ -375,7 +378,7 @@ impl<I: Isolation> Inner<I> {
         entrance: Entrance<'_>,
         lane: u32,
         make: Make<'_, I>,
-    ) -> Result<(Accepted<I>, Overflow<I>), Refusal> {
+    ) -> Admission<I> {
         let is_child = matches!(entrance, Entrance::Child(_));
         let room = if is_child { self.capacity.saturating_add(self.reserve) } else { self.capacity };
         let mut overflow = Overflow(None);
@@ -415,7 +418,7 @@ impl<I: Isolation> Inner<I> {
 
     fn admit(&mut self, lane: u32) -> Ticket {
         self.counts.accepted += 1;
-        let timed = self.timed_every != 0 && self.counts.accepted % self.timed_every == 0;
+        let timed = self.timed_every != 0 && self.counts.accepted.is_multiple_of(self.timed_every);
         let accepted_at = if timed { Moment::now() } else { Moment::default() };
         Ticket { id: TaskId(self.counts.accepted), lane, accepted_at }
     }

@@ -30,9 +30,11 @@ pub(crate) struct InlineTask<I: Isolation> {
 }
 
 struct Table<I: Isolation> {
-    run: unsafe fn(*mut Bytes, &mut I::State, &Context<'_, I>) -> Result<(), BoxError>,
+    run: Run<I>,
     drop: unsafe fn(*mut Bytes),
 }
+
+type Run<I> = unsafe fn(*mut Bytes, &mut <I as Isolation>::State, &Context<'_, I>) -> Result<(), BoxError>;
 
 /// The functions for one type of job; `Stored` is what lies in the bytes.
 struct Functions<I, J>(PhantomData<(I, J)>);

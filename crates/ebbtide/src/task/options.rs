@@ -278,10 +278,13 @@ impl<I: Isolation> Drop for Line<'_, I> {
     }
 }
 
+/// A task with the cell it becomes.
+type Pending<'p, I, J> = (Task<'p, I>, Arc<TaskCell<I, J>>);
+
 /// A submit that waits for room without blocking a thread. Dropping it before it is done submits nothing.
 pub(crate) struct SubmitJob<'p, I: Isolation, J: Job<I>> {
     line: Line<'p, I>,
-    task: Option<(Task<'p, I>, Arc<TaskCell<I, J>>)>,
+    task: Option<Pending<'p, I, J>>,
 }
 
 impl<I: Isolation, J: Job<I>> Future for SubmitJob<'_, I, J> {
