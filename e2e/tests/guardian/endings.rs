@@ -67,7 +67,7 @@ fn signal_reaches_the_whole_group() {
     eventually("all three run", || marked(&mark).len() == 3);
     child.signal(Signal::TERM).unwrap();
     assert_eq!(child.wait().code(), Some(7));
-    assert_eq!(marked(&mark), []);
+    assert_eq!(marked(&mark), Vec::<i32>::new());
 }
 
 fn who_ignores_term_is_killed() {
@@ -79,7 +79,7 @@ fn who_ignores_term_is_killed() {
     assert_eq!(child.wait_timeout(Duration::from_millis(200)), None);
     child.kill().unwrap();
     assert_eq!(child.wait().ended, Ended::Signaled { signal: 9, core_dumped: false });
-    assert_eq!(marked(&mark), []);
+    assert_eq!(marked(&mark), Vec::<i32>::new());
 }
 
 fn kill_reaches_who_left_the_group() {
@@ -119,7 +119,7 @@ fn what_a_command_leaves_in_its_group_is_gone_at_wait() {
         let group = Pid::from_raw(i32::try_from(child.pid()).unwrap()).unwrap();
         assert_eq!(child.wait().code(), Some(3));
         assert_eq!(test_kill_process_group(group), Err(Errno::SRCH));
-        assert_eq!(marked(&mark), []);
+        assert_eq!(marked(&mark), Vec::<i32>::new());
     }
 }
 
@@ -131,7 +131,7 @@ fn drop_of_the_last_handle_ends_all() {
     drop(child);
     eventually("it still runs", || marked(&mark).len() == FAMILY_SIZE);
     drop(guardian);
-    assert_eq!(marked(&mark), []);
+    assert_eq!(marked(&mark), Vec::<i32>::new());
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
 }
 
@@ -175,7 +175,7 @@ fn guardian_killed_nobody_left_and_all_are_told() {
         assert_eq!(child.wait().to_string(), "ended when its guardian was killed");
         assert!(child.kill().is_err());
     }
-    assert_eq!(marked(&mark), []);
+    assert_eq!(marked(&mark), Vec::<i32>::new());
     let error = guardian.spawn(CommandSpec::new("true")).unwrap_err();
     assert!(matches!(error, SpawnError::GuardianGone { .. }), "{error:?}");
     assert_eq!(error.to_string(), "true: the guardian is gone: it was ended by SIGKILL");

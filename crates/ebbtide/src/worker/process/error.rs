@@ -19,7 +19,7 @@ pub enum StartError {
     NotReady(String),
 }
 
-/// Why a command was not started. Nothing of it ran, and no process is left of it.
+/// Why a command was not started. Nothing of it ran (but see [`SpawnError::Lost`]), and no process is left of it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
@@ -75,9 +75,18 @@ pub enum SpawnError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The guardian is no more, and all its commands with it. Start a new one.
+    /// The guardian is no more, and all its commands with it. This one was not asked for in time. Start a new one.
     #[error("{}: the guardian is gone: {reason}", program.display())]
     GuardianGone {
+        /// As asked for.
+        program: OsString,
+        /// Why, as far as known.
+        reason: String,
+    },
+    /// The guardian got SIGKILL when it was just starting the command. Whether some of it ran is not known; nothing of it
+    /// runs now. To start it again may be to run it twice.
+    #[error("{}: its guardian ended while it was started: {reason}", program.display())]
+    Lost {
         /// As asked for.
         program: OsString,
         /// Why, as far as known.
@@ -106,7 +115,16 @@ impl SpawnError {
             | SpawnError::Invalid { program, .. }
             | SpawnError::Limit { program, .. }
             | SpawnError::GuardianGone { program, .. }
+            | SpawnError::Lost { program, .. }
             | SpawnError::System { program, .. } => program,
+        }
+    }
+
+    /// A guardian that was asked may have begun.
+    pub(super) fn after_asking(self) -> SpawnError {
+        match self {
+            SpawnError::GuardianGone { program, reason } => SpawnError::Lost { program, reason },
+            other => other,
         }
     }
 }

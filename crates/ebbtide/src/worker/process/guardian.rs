@@ -127,8 +127,8 @@ impl Guardian {
             Ok(Some(Record::Failed { stage, errno })) => {
                 Err(failed(spec, stage, Errno::from_raw_os_error(errno)))
             }
-            Ok(Some(Record::Ended(_)) | None) => Err(self.link.explain(&spec, Errno::MFILE)),
-            Err(errno) => Err(self.link.explain(&spec, errno)),
+            Ok(Some(Record::Ended(_)) | None) => Err(self.link.explain(&spec, Errno::MFILE).after_asking()),
+            Err(errno) => Err(self.link.explain(&spec, errno).after_asking()),
         }
     }
 }
