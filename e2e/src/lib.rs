@@ -1,1 +1,3 @@
 //! End-to-end tests of the whole product: real processes, real signals.
+
+pub mod run;

@@ -1,0 +1,81 @@
+//! A task of the run: its line, and what its end left for the printer.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::runner::Capture;
+
+/// One line and its place in the input.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The number of the line among those that are not empty, from 1; what the job log calls Seq.
+    pub(crate) seq: u64,
+    /// Its place among the tasks of this run, from 0: with --resume some lines are no tasks.
+    pub(crate) order: u64,
+    pub(crate) line: Vec<u8>,
+    pub(crate) read: Instant,
+    record: Mutex<Option<Record>>,
+}
+
+/// What the body of a task leaves behind, whatever its outcome.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// Commands that were started.
+    pub(crate) attempts: u32,
+    /// From the line being read to the start.
+    pub(crate) waited: Duration,
+    /// All attempts together.
+    pub(crate) ran: Duration,
+    /// Of the last attempt.
+    pub(crate) exit_code: Option<i32>,
+    /// Of the last attempt.
+    pub(crate) signal: Option<i32>,
+    /// Of the last attempt; none when no command was started.
+    pub(crate) outputs: Option<Outputs>,
+    /// Why a command could not be started or its output not be kept.
+    pub(crate) problem: Option<String>,
+}
+
+/// What a command wrote.
+#[derive(Debug)]
+pub(crate) struct Outputs {
+    pub(crate) stdout: Capture,
+    pub(crate) stderr: Capture,
+}
+
+impl Job {
+    pub(crate) fn new(seq: u64, order: u64, line: Vec<u8>, read: Instant) -> Job {
+        Job { seq, order, line, read, record: Mutex::new(None) }
+    }
+
+    /// Leaves the record for the printer.
+    pub(crate) fn leave(&self, record: Record) {
+        *self.record.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
+    }
+
+    /// Takes what the body left.
+    pub(crate) fn take(&self) -> Option<Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Record {
+    /// Before anything was started.
+    pub(crate) fn empty() -> Record {
+        Record {
+            attempts: 0,
+            waited: Duration::ZERO,
+            ran: Duration::ZERO,
+            exit_code: None,
+            signal: None,
+            outputs: None,
+            problem: None,
+        }
+    }
+
+    /// How many of its outputs are files.
+    pub(crate) fn spooled(&self) -> usize {
+        let Some(outputs) = &self.outputs else { return 0 };
+        usize::from(outputs.stdout.is_spooled()) + usize::from(outputs.stderr.is_spooled())
+    }
+}

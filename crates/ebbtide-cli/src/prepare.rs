@@ -1,0 +1,189 @@
+//! Everything that can be found wrong before the first task: input, command, report file, job log, guardian, pool.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use ebbtide::{Completions, Pool, Stateless};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::args::{Format, RunArgs};
+use crate::body::Shared;
+use crate::feed::{Feeder, Jobs};
+use crate::input::{Lines, Separator};
+use crate::joblog::{Done, Earlier, JobLog, OpenError, Past};
+use crate::output::Printer;
+use crate::report::ReportFile;
+use crate::resume::{MismatchError, Resume};
+use crate::runner::{Budget, Keep, Launcher, find_program};
+use crate::stop::Stopper;
+use crate::template::Template;
+use crate::window::Window;
+use crate::{exit, messages, plan};
+
+/// A run that can begin.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) pool: Arc<Pool<Stateless>>,
+    pub(crate) stopper: Arc<Stopper>,
+    pub(crate) feeder: Feeder,
+    pub(crate) jobs: Arc<Jobs>,
+    pub(crate) done: Completions<()>,
+    pub(crate) printer: Printer,
+    pub(crate) report: Option<ReportFile>,
+}
+
+/// Why a run cannot begin: nothing was started.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: u8,
+    pub(crate) why: String,
+}
+
+impl Refusal {
+    fn with(code: u8) -> impl Fn(&dyn std::fmt::Display) -> Refusal {
+        move |why| Refusal { code, why: why.to_string() }
+    }
+}
+
+/// `--dry-run`.
+pub(crate) fn dry_run(args: &RunArgs) -> Result<(), Refusal> {
+    let template = Template::new(&args.command);
+    let lines = lines(args)?;
+    let past = match &args.joblog {
+        Some(path) if resumes(args) => JobLog::look(path).map_err(refused_log)?,
+        _ => Past::default(),
+    };
+    plan::print(args, &template, lines, Resume::new(past, done(args))).map_err(|error| match error {
+        plan::PlanError::Mismatch(error) => mismatch(error),
+        plan::PlanError::Output(error) => Refusal::with(exit::IO)(&error),
+    })
+}
+
+/// Checks and opens everything, starts the guardian and the pool.
+pub(crate) fn prepare(args: &RunArgs) -> Result<Prepared, Refusal> {
+    let template = Template::new(&args.command);
+    let lines = lines(args)?;
+    if args.input.is_none() && std::io::stdin().is_terminal() {
+        messages::note("reading tasks from the terminal, one per line; Ctrl-D ends the input");
+    }
+    if let Some(program) = template.program() {
+        find_program(program).map_err(|why| Refusal { code: exit::NOT_FOUND, why })?;
+    }
+    let (log, resume) = log(args, &template)?;
+    // After the log: a run that is refused must not empty the report of an earlier one.
+    let report = args.report.as_deref().map(ReportFile::create).transpose();
+    let report = report.map_err(|error| Refusal::with(exit::IO)(&error))?;
+    let start = Refusal::with(exit::START);
+    // Before the limit is raised: commands keep the limits that we were given.
+    let launcher = Launcher::new().map_err(|error| start(&error))?;
+    raise_descriptor_limit(args)?;
+    let pool = Arc::new(pool(args)?);
+    let window = Arc::new(Window::default());
+    let stopper = Stopper::new(Arc::clone(&pool), Arc::clone(&window), args.deadline, args.grace());
+    let stopper = Arc::new(stopper.map_err(|error| start(&error))?);
+    stopper.watch().map_err(|error| start(&error))?;
+    let (patience, jobs, done) = (stopper.patience(), Arc::new(Jobs::default()), Completions::new());
+    let printer = match args.keep_order {
+        true => Printer::of_input(args.output, Arc::clone(&window), patience),
+        false => Printer::of_ending(args.output, Arc::clone(&window), patience),
+    };
+    let shared = Arc::new(Shared {
+        template,
+        launcher,
+        log,
+        stopper: Arc::clone(&stopper),
+        window,
+        budget: Budget::default(),
+        keep: if args.output == Format::Json { Keep::Beginning } else { Keep::Everything },
+        grace: args.grace(),
+        attempts_most: args.retries.saturating_add(1),
+        halt: args.halt,
+    });
+    let feeder = Feeder {
+        lines,
+        resume,
+        pool: Arc::clone(&pool),
+        shared,
+        jobs: Arc::clone(&jobs),
+        done: done.clone(),
+        timeout: args.timeout,
+    };
+    Ok(Prepared { pool, stopper, feeder, jobs, done, printer, report })
+}
+
+fn lines(args: &RunArgs) -> Result<Lines, Refusal> {
+    Lines::open(args.input.as_deref(), separator(args)).map_err(|error| Refusal::with(exit::IO)(&error))
+}
+
+fn separator(args: &RunArgs) -> Separator {
+    if args.null { Separator::Nul } else { Separator::Newline }
+}
+
+fn resumes(args: &RunArgs) -> bool {
+    args.resume || args.resume_failed
+}
+
+fn done(args: &RunArgs) -> Done {
+    if args.resume_failed { Done::Succeeded } else { Done::Ended }
+}
+
+fn log(args: &RunArgs, template: &Template) -> Result<(Option<JobLog>, Resume), Refusal> {
+    let Some(path) = &args.joblog else { return Ok((None, Resume::new(Past::default(), done(args)))) };
+    let earlier = if resumes(args) { Earlier::GoOn } else { Earlier::Refuse };
+    let (log, past) = JobLog::open(path, earlier).map_err(refused_log)?;
+    let mut resume = Resume::new(past, done(args));
+    if let Some(input) = &args.input {
+        resume.check(input, separator(args), template).map_err(mismatch)?;
+    }
+    Ok((Some(log), resume))
+}
+
+fn refused_log(error: OpenError) -> Refusal {
+    let code = match error {
+        OpenError::Io { .. } => exit::IO,
+        OpenError::Locked { .. } | OpenError::HasRows { .. } | OpenError::Read { .. } => exit::USAGE,
+    };
+    Refusal::with(code)(&error)
+}
+
+fn mismatch(error: MismatchError) -> Refusal {
+    let code = match error {
+        MismatchError::Log(_) => exit::USAGE,
+        MismatchError::Input(_) | MismatchError::Bell(_) => exit::IO,
+    };
+    Refusal::with(code)(&error)
+}
+
+fn pool(args: &RunArgs) -> Result<Pool<Stateless>, Refusal> {
+    let workers = args.workers();
+    Pool::builder()
+        .name("run")
+        .workers(workers.min..=workers.max)
+        .queue(args.queue.unwrap_or(workers.max))
+        .deadline(Stopper::pool_deadline(args.grace()))
+        .grace(Stopper::pool_grace(args.grace()))
+        .build()
+        .map_err(|error| Refusal::with(exit::START)(&error))
+}
+
+/// What a running task needs: two pipes, a bell, the report of its end; while it starts, the other ends too.
+const DESCRIPTORS_PER_WORKER: u64 = 8;
+/// What everything else needs: the window's spooled outputs, files, bells.
+const DESCRIPTORS_BESIDE: u64 = 300;
+
+fn raise_descriptor_limit(args: &RunArgs) -> Result<(), Refusal> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let allowed = if raised.is_ok() { maximum } else { current };
+    let workers = args.workers().max;
+    let wanted = DESCRIPTORS_BESIDE + DESCRIPTORS_PER_WORKER * workers as u64;
+    match allowed {
+        Some(allowed) if allowed < wanted => Err(Refusal {
+            code: exit::START,
+            why: format!(
+                "{workers} workers may need {wanted} open files and {allowed} are allowed (ulimit -n)"
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
