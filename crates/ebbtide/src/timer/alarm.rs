@@ -1,115 +1,51 @@
-//! Alarms, and the thread that rings them.
-//!
-//! An ordered map under one lock; the thread sleeps until the earliest is due and does not run while there is none.
-//! An alarm that is dropped is gone at once. What rings must be quick and must not block: it rings for all pools.
+//! An alarm: something that is called once at a moment, unless it is dropped before.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::fmt;
 
-use crate::{
-    clock::Moment,
-    sync::{self, Mutex, Thread},
-};
+#[cfg(not(shuttle))]
+use super::clockwork;
+use crate::clock::Moment;
 
-type Ring = Box<dyn FnOnce() + Send>;
-type Key = (Moment, u64);
-
-/// Calls something once at a moment, unless it is dropped before.
+/// Calls something once at a moment, unless it is dropped before. What is called must be quick and must not block: the
+/// same thread calls it for all pools.
 #[must_use = "dropping an alarm switches it off"]
 pub(crate) struct Alarm {
-    key: Key,
-}
-
-struct Clockwork {
-    alarms: BTreeMap<Key, Ring>,
-    next: u64,
-    thread: Option<Thread>,
+    #[cfg(not(shuttle))]
+    key: clockwork::Key,
 }
 
 #[cfg(not(shuttle))]
-static CLOCKWORK: Mutex<Clockwork> = Mutex::new(Clockwork { alarms: BTreeMap::new(), next: 0, thread: None });
-
 impl Alarm {
-    #[cfg(not(shuttle))]
     pub(crate) fn at(moment: Moment, ring: impl FnOnce() + Send + 'static) -> Self {
-        let mut clockwork = CLOCKWORK.lock();
-        clockwork.next += 1;
-        let key = (moment, clockwork.next);
-        let first = clockwork.alarms.first_key_value().is_none_or(|(first, _)| key < *first);
-        clockwork.alarms.insert(key, Box::new(ring));
-        if first {
-            clockwork.wake_or_start();
-        }
-        Self { key }
+        Self { key: clockwork::insert(moment, Box::new(ring)) }
     }
 
-    /// A model has no time: there an alarm never rings.
-    #[cfg(shuttle)]
-    pub(crate) fn at(moment: Moment, ring: impl FnOnce() + Send + 'static) -> Self {
-        drop(ring);
-        Self { key: (moment, 0) }
-    }
-}
-
-impl Alarm {
     /// Lets it ring although nobody holds it.
     pub(crate) fn leave(self) {
         std::mem::forget(self);
     }
 }
 
+#[cfg(not(shuttle))]
 impl Drop for Alarm {
     fn drop(&mut self) {
-        #[cfg(not(shuttle))]
-        {
-            // Dropped after the lock is released: what rings may own anything.
-            let ring = CLOCKWORK.lock().alarms.remove(&self.key);
-            drop(ring);
-        }
+        clockwork::remove(self.key);
     }
+}
+
+/// A model has no time: there an alarm never rings.
+#[cfg(shuttle)]
+impl Alarm {
+    pub(crate) fn at(_: Moment, _: impl FnOnce() + Send + 'static) -> Self {
+        Self {}
+    }
+
+    pub(crate) fn leave(self) {}
 }
 
 impl fmt::Debug for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Alarm").field("at", &self.key.0).finish()
-    }
-}
-
-impl Clockwork {
-    fn wake_or_start(&mut self) {
-        if let Some(thread) = &self.thread {
-            thread.unpark();
-            return;
-        }
-        let started = sync::spawn("ebbtide-timer".to_owned(), Some(256 * 1024), run);
-        // Without a thread the next alarm tries again; a machine that cannot start one starts no workers either.
-        self.thread = started.ok().map(|handle| handle.thread().clone());
-    }
-
-    /// Takes one alarm that is due, or says how long to sleep.
-    fn next_due(&mut self, now: Moment) -> Result<Ring, Option<Moment>> {
-        match self.alarms.first_entry() {
-            Some(entry) if entry.key().0 <= now => Ok(entry.remove()),
-            Some(entry) => Err(Some(entry.key().0)),
-            None => Err(None),
-        }
-    }
-}
-
-#[cfg(not(shuttle))]
-fn run() {
-    loop {
-        let now = Moment::now();
-        let due = CLOCKWORK.lock().next_due(now);
-        match due {
-            // What rings is ours, but a panic in it must not stop the clock for everybody.
-            Ok(ring) => drop(catch_unwind(AssertUnwindSafe(ring))),
-            Err(Some(moment)) => sync::park_timeout(moment.since(now)),
-            Err(None) => sync::park(),
-        }
+        f.write_str("Alarm")
     }
 }
 

@@ -1,3 +1,7 @@
 //! The one thread that waits: grace periods, timeouts, deadlines and renewals of all pools.
+
 mod alarm;
+#[cfg(not(shuttle))]
+mod clockwork;
+
 pub(crate) use alarm::Alarm;

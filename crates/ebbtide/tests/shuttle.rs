@@ -1,0 +1,359 @@
+//! The real pool under shuttle's scheduler: every scenario is run with many interleavings, some random, some chosen to
+//! preempt at few but telling points (PCT). After each the law holds and every handle has resolved; a lost wake-up is a deadlock,
+//! which shuttle finds.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg shuttle" cargo test --release -p ebbtide --test shuttle --target-dir target/shuttle
+//! ```
+//! `EBBTIDE_SCHEDULES` is the number of schedules per scenario and scheduler (default 1000). A failing schedule is printed;
+//! `shuttle::replay` replays it.
+#![cfg(shuttle)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use ebbtide::{Handle, Outcome, Pool, PoolBuilder, Restart, Shutdown, Stateless, WhenFull};
+use shuttle::{sync::mpsc, thread};
+
+/// Runs a scenario under both schedulers.
+fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
+    let schedules = std::env::var("EBBTIDE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000);
+    let mut config = shuttle::Config::new();
+    config.stack_size = 256 * 1024;
+    config.failure_persistence = shuttle::FailurePersistence::Print;
+    let random = shuttle::scheduler::RandomScheduler::new(schedules);
+    shuttle::Runner::new(random, config.clone()).run(scenario.clone());
+    let pct = shuttle::scheduler::PctScheduler::new(3, schedules);
+    shuttle::Runner::new(pct, config).run(scenario);
+}
+
+fn builder(min: usize, max: usize) -> PoolBuilder<Stateless> {
+    Pool::builder().workers(min..=max).no_idle_timeout()
+}
+
+/// Ends the pool and holds it to the law. A model has no time, so the deadline never comes.
+fn finish(pool: &Pool<Stateless>, shutdown: Shutdown) -> ebbtide::Report {
+    let report = pool.shutdown(shutdown).wait().expect("not on a worker");
+    assert!(report.law_holds(), "{report}");
+    assert_eq!((report.queued, report.running), (0, 0), "{report}");
+    report
+}
+
+fn outcome<T: Send + 'static>(handle: Handle<T>) -> Outcome {
+    match handle.wait() {
+        Ok(_) => Outcome::Completed,
+        Err(error) => error.task().expect("ended").outcome(),
+    }
+}
+
+#[test]
+fn submit_and_drain() {
+    explore(|| {
+        let pool = builder(1, 2).build().expect("valid");
+        let handles: Vec<_> = (0..3).map(|n| pool.submit(move |_| n).expect("open")).collect();
+        let report = finish(&pool, Shutdown::drain());
+        assert_eq!(report.outcomes.completed, 3);
+        assert!(handles.into_iter().all(|handle| outcome(handle) == Outcome::Completed));
+    });
+}
+
+#[test]
+fn execute_from_two_threads_and_drain() {
+    explore(|| {
+        let pool = Arc::new(builder(1, 2).build().expect("valid"));
+        let ran = Arc::new(AtomicUsize::new(0));
+        let submit = {
+            let (pool, ran) = (Arc::clone(&pool), Arc::clone(&ran));
+            move || {
+                for _ in 0..2 {
+                    let ran = Arc::clone(&ran);
+                    let body = move |_: &ebbtide::Context<Stateless>| {
+                        ran.fetch_add(1, SeqCst);
+                    };
+                    pool.execute(body).expect("open");
+                }
+            }
+        };
+        let other = thread::spawn(submit.clone());
+        submit();
+        other.join().expect("no panic");
+        assert_eq!(finish(&pool, Shutdown::drain()).outcomes.completed, 4);
+        assert_eq!(ran.load(SeqCst), 4);
+    });
+}
+
+#[test]
+fn submit_races_with_every_mode() {
+    for shutdown in [Shutdown::drain(), Shutdown::stop(), Shutdown::abort()] {
+        explore(move || {
+            let pool = Arc::new(builder(1, 2).build().expect("valid"));
+            let ran = Arc::new(AtomicUsize::new(0));
+            let submitter = {
+                let (pool, ran) = (Arc::clone(&pool), Arc::clone(&ran));
+                thread::spawn(move || {
+                    let mut accepted = 0;
+                    for _ in 0..3 {
+                        let ran = Arc::clone(&ran);
+                        if let Ok(handle) = pool.submit(move |_| ran.fetch_add(1, SeqCst)) {
+                            accepted += 1;
+                            outcome(handle);
+                        }
+                    }
+                    accepted
+                })
+            };
+            let report = finish(&pool, shutdown);
+            let accepted = submitter.join().expect("no panic");
+            assert_eq!(report.accepted, accepted);
+            assert_eq!(report.outcomes.completed, ran.load(SeqCst) as u64);
+            assert_eq!(report.outcomes.returned as usize, pool.take_returned().len());
+        });
+    }
+}
+
+#[test]
+fn cancel_races_with_start_and_end() {
+    explore(|| {
+        let pool = Arc::new(builder(1, 1).build().expect("valid"));
+        let ran = Arc::new(AtomicUsize::new(0));
+        let body = Arc::clone(&ran);
+        let first = pool.submit(|_| ()).expect("open");
+        let second = pool.submit(move |_| body.fetch_add(1, SeqCst)).expect("open");
+        let watch = second.watch();
+        let canceller = thread::spawn(move || watch.cancel());
+        let ended = outcome(second);
+        canceller.join().expect("no panic");
+        assert_eq!(outcome(first), Outcome::Completed);
+        assert_eq!(ran.load(SeqCst), usize::from(ended == Outcome::Completed));
+        let report = finish(&pool, Shutdown::drain());
+        assert_eq!(report.outcomes.completed + report.outcomes.cancelled, 2);
+    });
+}
+
+#[test]
+fn a_blocked_submitter_is_called_or_refused() {
+    for shutdown in [Shutdown::drain(), Shutdown::stop()] {
+        explore(move || {
+            let pool = Arc::new(builder(1, 1).queue(1).build().expect("valid"));
+            let submitters: Vec<_> = (0..2)
+                .map(|_| {
+                    let pool = Arc::clone(&pool);
+                    thread::spawn(move || {
+                        let tries = (0..2).map(|_| pool.submit(|_| ()).map(outcome));
+                        tries.filter(Result::is_ok).count() as u64
+                    })
+                })
+                .collect();
+            let report = finish(&pool, shutdown);
+            let accepted: u64 = submitters.into_iter().map(|one| one.join().expect("no panic")).sum();
+            assert_eq!(report.accepted, accepted);
+        });
+    }
+}
+
+#[test]
+fn a_place_freed_by_a_cancel_calls_a_submitter() {
+    explore(|| {
+        let pool = Arc::new(builder(1, 1).queue(1).build().expect("valid"));
+        let (open, gate) = mpsc::channel::<()>();
+        let blocker = pool.submit(move |_| gate.recv().unwrap_or_default()).expect("open");
+        let waits = pool.submit(|_| ()).expect("open");
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || outcome(pool.submit(|_| ()).expect("open")))
+        };
+        waits.cancel();
+        open.send(()).expect("the blocker listens");
+        assert_eq!(other.join().expect("no panic"), Outcome::Completed);
+        assert_eq!(outcome(blocker), Outcome::Completed);
+        finish(&pool, Shutdown::drain());
+    });
+}
+
+#[test]
+fn restarts_keep_every_promise() {
+    for restart in [Restart::drain(), Restart::stop(), Restart::abort(), Restart::rolling()] {
+        explore(move || {
+            let pool = Arc::new(builder(1, 2).build().expect("valid"));
+            let submitter = {
+                let pool = Arc::clone(&pool);
+                thread::spawn(move || {
+                    let handles: Vec<_> = (0..3).filter_map(|_| pool.submit(|_| ()).ok()).collect();
+                    handles.into_iter().map(outcome).collect::<Vec<_>>()
+                })
+            };
+            let report = pool.restart(restart).wait().expect("not on a worker");
+            assert!(report.failed.is_none(), "{report}");
+            assert_eq!(outcome(pool.submit(|_| ()).expect("open again")), Outcome::Completed);
+            assert_eq!(submitter.join().expect("no panic").len(), 3);
+            assert_eq!(finish(&pool, Shutdown::drain()).accepted, 4);
+        });
+    }
+}
+
+#[test]
+fn a_shutdown_supersedes_a_restart() {
+    for restart in [Restart::drain(), Restart::rolling()] {
+        explore(move || {
+            let pool = Arc::new(builder(1, 2).build().expect("valid"));
+            let handles: Vec<_> = (0..2).map(|_| pool.submit(|_| ()).expect("open")).collect();
+            let other = {
+                let pool = Arc::clone(&pool);
+                thread::spawn(move || pool.restart(restart).wait().expect("not on a worker"))
+            };
+            let report = finish(&pool, Shutdown::drain());
+            other.join().expect("no panic");
+            assert_eq!(report.outcomes.completed, 2);
+            assert!(handles.into_iter().all(|handle| outcome(handle) == Outcome::Completed));
+        });
+    }
+}
+
+#[test]
+fn two_callers_get_one_shutdown() {
+    explore(|| {
+        let pool = Arc::new(builder(1, 2).build().expect("valid"));
+        let handles: Vec<_> = (0..3).map(|_| pool.submit(|_| ()).expect("open")).collect();
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || finish(&pool, Shutdown::stop()))
+        };
+        let mine = finish(&pool, Shutdown::drain());
+        let theirs = other.join().expect("no panic");
+        assert_eq!((mine.accepted, mine.outcomes), (theirs.accepted, theirs.outcomes));
+        handles.into_iter().map(outcome).for_each(drop);
+    });
+}
+
+#[test]
+fn children_of_a_draining_pool_are_run() {
+    explore(|| {
+        let pool = builder(1, 2).build().expect("valid");
+        let parent = pool
+            .submit(|task| {
+                let child = task.submit(|_| 1).expect("children are let in while draining");
+                child.wait().expect("two workers")
+            })
+            .expect("open");
+        let report = finish(&pool, Shutdown::drain());
+        assert_eq!(parent.wait().expect("completed"), 1);
+        assert_eq!(report.outcomes.completed, 2);
+    });
+}
+
+#[test]
+fn a_panicking_worker_is_replaced() {
+    explore(|| {
+        let pool = Pool::builder()
+            .workers(1..=1)
+            .no_idle_timeout()
+            .state(|worker| worker.id)
+            .build()
+            .expect("valid");
+        let bad = pool.submit(|_, _| std::panic::resume_unwind(Box::new("on purpose"))).expect("open");
+        let good = pool.submit(|id, _| *id).expect("open");
+        assert_eq!(outcome::<()>(bad), Outcome::Panicked);
+        assert!(good.wait().expect("by the replacement").0 > 1);
+        let report = pool.shutdown(Shutdown::drain()).wait().expect("not on a worker");
+        assert!(report.law_holds());
+    });
+}
+
+#[test]
+fn pause_resume_and_resize_lose_nobody() {
+    explore(|| {
+        let pool = Arc::new(builder(1, 1).build().expect("valid"));
+        pool.pause();
+        let handles: Vec<_> = (0..3).map(|_| pool.submit(|_| ()).expect("open")).collect();
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                pool.resize(1..=2).expect("valid");
+                pool.resume();
+            })
+        };
+        let ended: Vec<_> = handles.into_iter().map(outcome).collect();
+        other.join().expect("no panic");
+        assert_eq!(ended, [Outcome::Completed; 3]);
+        finish(&pool, Shutdown::drain());
+    });
+}
+
+#[test]
+fn a_paused_pool_can_be_stopped() {
+    for shutdown in [Shutdown::drain(), Shutdown::stop()] {
+        explore(move || {
+            let pool = Arc::new(builder(1, 2).build().expect("valid"));
+            let first = pool.submit(|_| ()).expect("open");
+            let other = {
+                let pool = Arc::clone(&pool);
+                thread::spawn(move || pool.pause())
+            };
+            let second = pool.submit(|_| ()).expect("open");
+            let report = finish(&pool, shutdown);
+            other.join().expect("no panic");
+            let ended = [outcome(first), outcome(second)];
+            assert_eq!(report.outcomes.total(), 2, "{ended:?}");
+        });
+    }
+}
+
+#[test]
+fn callers_run_what_does_not_fit() {
+    explore(|| {
+        let pool = Arc::new(builder(1, 1).queue(1).when_full(WhenFull::CallerRuns).build().expect("valid"));
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || (0..2).filter_map(|_| pool.submit(|_| ()).ok()).map(outcome).count() as u64)
+        };
+        let mine = (0..2).filter_map(|_| pool.submit(|_| ()).ok()).map(outcome).count() as u64;
+        let report = finish(&pool, Shutdown::drain());
+        assert_eq!(report.accepted, mine + other.join().expect("no panic"));
+    });
+}
+
+#[test]
+fn a_dropped_pool_drains_by_itself() {
+    explore(|| {
+        let pool = builder(1, 2).build().expect("valid");
+        let handles: Vec<_> = (0..3).map(|_| pool.submit(|_| ()).expect("open")).collect();
+        drop(pool);
+        assert!(handles.into_iter().all(|handle| outcome(handle) == Outcome::Completed));
+    });
+}
+
+#[test]
+fn a_scope_waits_for_what_it_lent() {
+    explore(|| {
+        let pool = Arc::new(builder(1, 2).build().expect("valid"));
+        let stopper = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || finish(&pool, Shutdown::stop()))
+        };
+        let words = vec![1, 2, 3];
+        let sum = pool.scope(|scope| {
+            let parts: Vec<_> = words.iter().filter_map(|word| scope.submit(|_| *word).ok()).collect();
+            parts.into_iter().filter_map(|part| part.wait().ok()).sum::<i32>()
+        });
+        assert!(sum <= 6);
+        stopper.join().expect("no panic");
+        assert!(pool.take_returned().is_empty(), "what borrows is never handed out");
+    });
+}
+
+#[test]
+fn an_abandoned_task_resolves_once() {
+    // A grace of zero: the abort abandons whatever runs, while it may just be ending.
+    explore(|| {
+        let pool = Arc::new(builder(1, 1).build().expect("valid"));
+        let task = pool.submit(|_| thread::yield_now()).expect("open");
+        let report = finish(&pool, Shutdown::abort().grace(Duration::ZERO));
+        let ended = outcome(task);
+        assert_eq!(report.outcomes.get(ended), 1, "{report}");
+    });
+}
