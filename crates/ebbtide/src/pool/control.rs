@@ -44,6 +44,8 @@ pub(crate) struct Control {
     pub(crate) build: (Duration, u64),
     pub(crate) shut: bool,
     pub(crate) terminated: bool,
+    /// Keeps the pool there until its shutdown is over, though nobody may hold it and no worker may have been started.
+    pub(crate) anchor: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
 
 /// One generation in its lane.
@@ -114,6 +116,7 @@ impl Control {
             build: (Duration::ZERO, 0),
             shut: false,
             terminated: false,
+            anchor: None,
         }
     }
 

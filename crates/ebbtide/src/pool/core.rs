@@ -40,6 +40,14 @@ use crate::{
 /// Puts something around a task; see `PoolBuilder::decorate`.
 pub(crate) type Decorator = Box<dyn Fn(&TaskInfo<'_>) -> Wrap + Send + Sync>;
 
+/// How long an idle worker sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    UntilTimeout,
+    /// The roster keeps it.
+    Endless,
+}
+
 pub(crate) struct Config {
     pub(crate) name: Arc<str>,
     pub(crate) deadline: Duration,
@@ -165,7 +173,7 @@ impl<I: Isolation> Core<I> {
     /// The keeper's round: remembers who runs since when; goes on while anybody does.
     fn look(&self) {
         let busy = !self.control.lock().look(Moment::now()).is_empty();
-        self.renewal.publish(self);
+        self.publish();
         if busy {
             self.look_later();
             return;
@@ -273,6 +281,7 @@ impl<I: Isolation> Home for Core<I> {
 impl<I: Isolation> Employer<I> for Core<I> {
     fn next(&self, seat: &Seat, came: Came) -> Next<I> {
         let mut arrival = Arrival::FromRun;
+        let mut patience = Patience::UntilTimeout;
         loop {
             if let Some(next) = seat.must() {
                 let effect = self.queue.depart(seat.id, seat.lane, arrival);
@@ -294,7 +303,7 @@ impl<I: Isolation> Employer<I> for Core<I> {
                     arrival = Arrival::FromSleep;
                     // An order that came while it lay down found nobody to wake.
                     if seat.ordered() == Order::None {
-                        self.sleep(seat);
+                        patience = self.sleep(seat, patience);
                     }
                 }
             }
@@ -356,15 +365,27 @@ impl<I: Isolation> Employer<I> for Core<I> {
 }
 
 impl<I: Isolation> Core<I> {
-    /// Sleeps until woken. After the idle timeout the roster is asked whether the worker is still wanted; a worker that
-    /// is kept then sleeps for good.
-    fn sleep(&self, seat: &Seat) {
-        let IdleTimeout::After(timeout) = self.config.idle_timeout else { return sync::park() };
-        let until = Moment::now().plus(timeout);
-        sync::park_timeout(timeout);
-        if Moment::now() >= until && !self.idle_expired(seat.id) {
-            sync::park();
+    /// Sleeps until woken, or until the idle timeout: then the roster is asked whether the worker is still wanted. One that is kept
+    /// sleeps without a timeout the next time; it must ask for work before, for the wake-up may have come with the timeout.
+    fn sleep(&self, seat: &Seat, patience: Patience) -> Patience {
+        match (self.config.idle_timeout, patience) {
+            (IdleTimeout::After(timeout), Patience::UntilTimeout) => {
+                let until = Moment::now().plus(timeout);
+                sync::park_timeout(timeout);
+                let kept = Moment::now() >= until && !self.idle_expired(seat.id);
+                if kept { Patience::Endless } else { patience }
+            }
+            _ => {
+                sync::park();
+                patience
+            }
         }
+    }
+
+    /// Hands the pool's numbers to `metrics`, where that feature is on.
+    pub(crate) fn publish(&self) {
+        #[cfg(feature = "metrics")]
+        super::metrics::publish(&self.stats());
     }
 
     pub(crate) fn rejected(&self) -> u64 {

@@ -407,8 +407,10 @@ impl<I: Isolation> Core<I> {
             }
         }
         self.finish_procedures(control, now, todo);
-        let may_grow = |lane| control.roster.may_grow(lane);
-        self.queue.set_may_grow(may_grow);
+        while self.queue.set_may_grow(|lane| control.roster.may_grow(lane)) {
+            let actions = control.roster.review(&self.unserved());
+            self.perform(control, actions, now, todo);
+        }
         self.set_alarm(control);
     }
 
@@ -424,6 +426,9 @@ impl<I: Isolation> Core<I> {
         let all_over = control.crews.iter().all(|crew| crew.passage.phase() == Phase::Terminated);
         if control.shut && all_over && !control.terminated {
             control.terminated = true;
+            if let Some(anchor) = control.anchor.take() {
+                todo.push(Do::Drop(Box::new(anchor)));
+            }
             self.close_intake(RejectReason::Terminated, todo);
         }
         let warm = control.shut || control.roster.is_warm();
@@ -513,7 +518,10 @@ impl<I: Isolation> Core<I> {
                 }
                 Do::Send(event) => self.send(&event),
                 Do::Resolve(shared, report) => shared.resolve(*report),
-                Do::CloseEvents => self.hub.close(),
+                Do::CloseEvents => {
+                    self.publish();
+                    self.hub.close();
+                }
                 Do::Drop(thing) => crate::task::panics::drop_quietly(thing),
             }
         }

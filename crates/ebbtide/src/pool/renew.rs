@@ -164,11 +164,4 @@ impl Renewal {
             drop(core.restart(self.plan.how));
         }
     }
-
-    /// Hands the pool's numbers to `metrics`, where that feature is on.
-    pub(crate) fn publish<I: Isolation>(&self, core: &Core<I>) {
-        #[cfg(feature = "metrics")]
-        super::metrics::publish(&core.stats());
-        let _ = core;
-    }
 }

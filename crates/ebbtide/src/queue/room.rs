@@ -273,11 +273,22 @@ impl<I: Isolation> Queue<I> {
         effect
     }
 
-    /// Whether the roster wants to hear of hunger, lane by lane.
-    pub(crate) fn set_may_grow(&self, may_grow: impl Fn(u32) -> bool) {
-        for lane in &mut self.inner.lock().lanes {
-            lane.may_grow = may_grow(lane.number);
+    /// Whether the roster wants to hear of hunger, lane by lane. True if a lane that it did not want to hear of before is
+    /// hungry now: a task may have come just before, and nobody was told.
+    pub(crate) fn set_may_grow(&self, may_grow: impl Fn(u32) -> bool) -> bool {
+        let mut inner = self.inner.lock();
+        let paused = inner.paused;
+        let mut missed = false;
+        for index in 0..inner.lanes.len() {
+            let number = inner.lanes[index].number;
+            let idle = inner.idle.iter().any(|idle| idle.lane == number);
+            let lane = &mut inner.lanes[index];
+            let before = std::mem::replace(&mut lane.may_grow, may_grow(number));
+            let held = paused && lane.intake == LaneIntake::Open;
+            let hungry = !held && !idle && lane.live() > 0 && lane.waking == 0;
+            missed |= !before && lane.may_grow && hungry;
         }
+        missed
     }
 
     /// Wakes an idle worker out of turn, to look at its orders. It finds itself still in the list of the idle.

@@ -47,6 +47,8 @@ struct Options {
     priority: Priority,
     timeout: Option<Duration>,
     deadline: Option<Duration>,
+    /// The deadline as a moment; counted from the submit, waiting for room included.
+    due: Option<Moment>,
     parent: Option<CancelToken>,
     scoped: bool,
 }
@@ -104,7 +106,8 @@ impl<'p, I: Isolation> Task<'p, I> {
     }
 
     /// Submits a job and waits for room; from a worker of the pool never waits.
-    pub(crate) fn submit_job<J: Job<I>>(self, job: J) -> Result<Handle<J::Output>, Refused<J>> {
+    pub(crate) fn submit_job<J: Job<I>>(mut self, job: J) -> Result<Handle<J::Output>, Refused<J>> {
+        self.start_clock();
         let entry = self.cell(job);
         let gate = self.gate;
         let mut line = Line { gate, ticket: None };
@@ -116,13 +119,15 @@ impl<'p, I: Isolation> Task<'p, I> {
         self.finish(entry, accepted.unwrap_or(Err(Refusal::Rejected(RejectReason::Full))))
     }
 
-    pub(crate) fn try_submit_job<J: Job<I>>(self, job: J) -> Result<Handle<J::Output>, Refused<J>> {
+    pub(crate) fn try_submit_job<J: Job<I>>(mut self, job: J) -> Result<Handle<J::Output>, Refused<J>> {
+        self.start_clock();
         let entry = self.cell(job);
         let accepted = self.knock(&entry, Knock::Try);
         self.finish(entry, accepted)
     }
 
-    pub(crate) fn submit_job_async<J: Job<I>>(self, job: J) -> SubmitJob<'p, I, J> {
+    pub(crate) fn submit_job_async<J: Job<I>>(mut self, job: J) -> SubmitJob<'p, I, J> {
+        self.start_clock();
         let cell = self.cell(job);
         let line = Line { gate: self.gate, ticket: None };
         SubmitJob { line, task: Some((self, cell)) }
@@ -159,14 +164,18 @@ impl<'p, I: Isolation> Task<'p, I> {
         accepted.map_err(|refusal| (job.take().expect("a refused task was not made"), refusal.into()))
     }
 
+    fn start_clock(&mut self) {
+        self.options.due = self.options.deadline.map(|deadline| Moment::now().plus(deadline));
+    }
+
     fn is_plain(&self) -> bool {
-        let Options { name, key, priority, timeout, deadline, parent, scoped } = &self.options;
+        let Options { name, key, priority, timeout, deadline, parent, scoped, .. } = &self.options;
         let bare = name.is_none() && key.is_none() && timeout.is_none() && deadline.is_none();
         bare && parent.is_none() && !scoped && *priority == Priority::Normal && !self.gate.decorates()
     }
 
     fn cell<J: Job<I>>(&self, job: J) -> Arc<TaskCell<I, J>> {
-        let Options { name, key, priority, timeout, deadline, parent, scoped } = &self.options;
+        let Options { name, key, priority, timeout, deadline, parent, scoped, .. } = &self.options;
         let wrap = if self.gate.decorates() {
             let info = TaskInfo { name: name.as_deref(), key: key.as_deref(), priority: *priority };
             self.gate.wrap(&info)
@@ -212,9 +221,9 @@ impl<'p, I: Isolation> Task<'p, I> {
     /// Hangs the accepted task on its deadline and its parent.
     fn arm<J: Job<I>>(&self, cell: &Arc<TaskCell<I, J>>) {
         let Some(extras) = cell.header().extras() else { return };
-        if let Some(deadline) = self.options.deadline {
+        if let Some(due) = self.options.due {
             let weak = Arc::downgrade(cell);
-            let alarm = Alarm::at(Moment::now().plus(deadline), move || {
+            let alarm = Alarm::at(due, move || {
                 if let Some(cell) = weak.upgrade() {
                     let _ = cell::cancel(&(cell as _), CancelReason::Deadline);
                 }
