@@ -30,6 +30,8 @@ pub(crate) struct RunReport<'a> {
     pub(crate) refused: Vec<Bytes>,
     pub(crate) workers: &'a [ebbtide::WorkerReport],
     pub(crate) timeline: &'a [ebbtide::TimelineEntry],
+    /// The task that held a stop up, and what it cost.
+    pub(crate) slowest: Option<&'a ebbtide::LongRun>,
     pub(crate) exit_code: u8,
 }
 

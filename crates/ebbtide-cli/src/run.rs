@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ebbtide::{Outcome, Pool, Report, Shutdown, Stateless};
 
@@ -122,6 +122,9 @@ fn note_who_runs(pool: &Pool<Stateless>, signal: &str) {
         let before = if index == 0 { ": " } else { ", " };
         let name = task.name.as_deref().unwrap_or("a task");
         let _ = write!(text, "{before}{name}");
+        if task.running_for >= Duration::from_secs(1) {
+            let _ = write!(text, " for {} s", task.running_for.as_secs());
+        }
     }
     if running.len() > MOST {
         text.push_str(", …");
@@ -203,6 +206,7 @@ impl Account<'_> {
             refused: self.fed.refused.iter().cloned().map(Bytes).collect(),
             workers: &ended.workers,
             timeline: &ended.timeline,
+            slowest: ended.slowest.as_ref(),
             exit_code,
         }
     }
