@@ -218,8 +218,9 @@ Details:
   long lines    more than 10 MiB ends the reading (74); what the system cannot pass as an argument fails its task
   big outputs   are spooled to an unlinked file in TMPDIR beyond 1 MiB; --output json keeps the first 1 MiB and
                 says \"stdout_truncated\" and \"stdout_bytes\"
-  json          {\"id\",\"input\",\"outcome\",\"exit_code\",\"signal\",\"stdout\",\"stderr\",\"attempts\",\"waited_ms\",\"ran_ms\"};
-                outcomes: completed failed panicked cancelled timed_out killed crashed abandoned returned
+  json          fields: id input outcome exit_code signal stdout stderr attempts waited_ms ran_ms
+                outcomes: completed failed panicked cancelled timed_out killed crashed
+                abandoned returned
   left-overs    what a command leaves running in its process group is killed when the command ends
   --keep-order  the log tells what ended, not what was printed: after a SIGKILL of ebbtide itself outputs that still
                 waited for their turn are gone, and --resume does not run their commands again
