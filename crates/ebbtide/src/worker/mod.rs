@@ -4,9 +4,10 @@ pub(crate) mod craft;
 pub(crate) mod reason;
 pub(crate) mod thread;
 
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
 #[cfg(target_os = "linux")]
 pub mod process;
 
-/// To be called in the first line of `main`. There is no guardian on this system yet, so it does nothing.
 #[cfg(not(target_os = "linux"))]
-pub fn init() {}
+pub use elsewhere::init;
