@@ -68,7 +68,7 @@ impl Renew {
     /// # Errors
     /// [`BuildError`](crate::BuildError) for a line that does not parse or a zone that is not known.
     #[cfg(feature = "cron")]
-    pub fn cron(mut self, line: &str, zone: &str) -> Result<Self, crate::BuildError> {
+    pub fn cron(mut self, line: &str, zone: &str) -> Result<Self, crate::error::BuildError> {
         self.cron = Some(super::cron::Line::parse(line, zone)?);
         Ok(self)
     }
