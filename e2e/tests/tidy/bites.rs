@@ -156,6 +156,18 @@ fn a_crate_without_lints() {
 }
 
 #[test]
+fn a_dependency_without_reason() {
+    let design = Source::new("DESIGN.md", "| `serde` | data |");
+    let reasons = |text: &str| papers::reasons(&Source::new("x/Cargo.toml", text), &design).len();
+    assert_eq!(reasons("[dependencies]\nserde.workspace = true\nebbtide.workspace = true\n# rand\n"), 0);
+    assert_eq!(reasons("[features]\nrand = []\n\n[dependencies]\nrand = \"1\"\n"), 1);
+    assert_eq!(
+        reasons("[target.'cfg(unix)'.dependencies]\nrand = \"1\"\n[dev-dependencies]\nquick = \"1\"\n"),
+        2
+    );
+}
+
+#[test]
 fn a_claim_that_no_test_holds() {
     let tests = "#[test]\nfn a_value_comes_back() {}\nfn helper() {}\n#[test]\n#[ignore]\nfn slow() {}\n";
     let files = [Source::new("crates/x/tests/smoke.rs", tests)];

@@ -73,11 +73,19 @@ fn no_path_of_one_machine() {
     hold(&workspace(), rules::machine_path);
 }
 
+fn manifests() -> Vec<Source> {
+    workspace().into_iter().filter(|file| file.path.ends_with("/Cargo.toml")).collect()
+}
+
 #[test]
 fn every_crate_takes_the_workspace_lints() {
-    let manifests: Vec<_> =
-        workspace().into_iter().filter(|file| file.path.ends_with("/Cargo.toml")).collect();
-    hold(&manifests, papers::lints);
+    hold(&manifests(), papers::lints);
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let design = workspace().into_iter().find(|file| file.path == "DESIGN.md").unwrap();
+    hold(&manifests(), |manifest| papers::reasons(manifest, &design));
 }
 
 #[test]

@@ -14,6 +14,25 @@ pub(crate) fn lints(manifest: &Source) -> Vec<String> {
     vec![format!("{}:1: no `[lints] workspace = true`", manifest.path)]
 }
 
+/// Every dependency of a manifest has its reason in `DESIGN.md`, where it is named in backticks.
+pub(crate) fn reasons(manifest: &Source, design: &Source) -> Vec<String> {
+    let named: Vec<String> = quoted(&design.text).into_iter().map(|(_, word)| word).collect();
+    let mut in_dependencies = false;
+    let mut findings = Vec::new();
+    for (line, number) in manifest.text.lines().zip(1..) {
+        if line.starts_with('[') {
+            in_dependencies = line.trim_end().ends_with("dependencies]");
+        } else if let (true, Some(name)) = (in_dependencies, line.split(['=', '.', ' ']).next())
+            && name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && name != "ebbtide"
+            && !named.iter().any(|word| word == name)
+        {
+            findings.push(format!("{}:{number}: `{name}` has no reason in {}", manifest.path, design.path));
+        }
+    }
+    findings
+}
+
 /// Every `file.rs::test` in backticks is a test function of that file.
 pub(crate) fn claims(paper: &Source, files: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();

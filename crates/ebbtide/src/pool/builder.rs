@@ -32,25 +32,7 @@ const STACK_MIN: usize = 16 * 1024;
 
 /// Builds a [`Pool`]. From `Pool::builder()`; ends with [`build`](Self::build).
 ///
-/// | option | default |
-/// |---|---|
-/// | `workers` | `1..=cores` |
-/// | `queue` | 1024 |
-/// | `when_full` | wait |
-/// | `children_reserve` | as large as the queue |
-/// | `idle_timeout` | 60 s |
-/// | `deadline` | 30 s, of which 10 % are kept back |
-/// | `grace` | 5 s |
-/// | `warm` | no: workers start with the first tasks |
-/// | `retire`, `renew` | never; jitter 0.1 |
-/// | `after_panic` | with state: replace; without: keep |
-/// | `old_first` | no: the replacement is warm first |
-/// | `surge` | 1 |
-/// | `restart_intensity` | 5 failed starts in 10 s; back-off 100 ms to 10 s |
-/// | `abandoned_cap` | as many as `workers` may be |
-/// | `snapshot_timeout` | 2 s |
-/// | `timing` | one task in 64 |
-/// | `stack_size` | the platform's |
+/// Every option has a default; the table of them is in the [crate's documentation](crate#defaults).
 #[must_use = "a builder builds nothing until `build`"]
 pub struct PoolBuilder<I: Isolation> {
     options: Options,

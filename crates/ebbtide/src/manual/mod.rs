@@ -1,0 +1,9 @@
+//! The manual: pages to read, whose code compiles.
+//!
+//! - [`stopping`]: how a pool ends, and what it can say about it;
+//! - [`state`]: workers that know something, and how what they know is kept or renewed;
+//! - [`coming_from`]: the words of other pools, and what is different here.
+
+pub mod coming_from;
+pub mod state;
+pub mod stopping;
