@@ -1,4 +1,5 @@
 //! A pool, a few tasks, their values, and an end that says what it did.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
 

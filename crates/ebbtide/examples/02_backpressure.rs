@@ -1,4 +1,5 @@
 //! What a full queue does: wait, reject, let the caller run it, or shed the oldest.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{error::Error, sync::mpsc};
 

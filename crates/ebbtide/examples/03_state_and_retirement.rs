@@ -1,4 +1,5 @@
 //! Workers that know something: state, retirement, and a snapshot for the replacement.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{collections::HashMap, error::Error, time::Duration};
 

@@ -1,4 +1,5 @@
 //! Asking tasks to end: by handle, by token, by timeout and by deadline.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{error::Error, time::Duration};
 

@@ -1,4 +1,5 @@
 //! Tasks that submit tasks, tasks that borrow, and many results at once.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{error::Error, io, time::Duration};
 

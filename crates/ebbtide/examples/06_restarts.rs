@@ -1,4 +1,5 @@
 //! New workers without closing the pool: rolling, drain, and by itself.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{error::Error, sync::atomic::AtomicU32, sync::atomic::Ordering::SeqCst, time::Duration};
 

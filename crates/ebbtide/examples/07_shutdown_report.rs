@@ -1,4 +1,5 @@
 //! A stop under bad conditions: one task obeys, one does not, some never started. Everything is accounted for.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{error::Error, sync::mpsc, time::Duration};
 
