@@ -90,6 +90,7 @@
 //! facade. `cron`: [`Renew`] on a cron line.
 
 mod clock;
+mod component;
 mod error;
 pub mod manual;
 pub mod policy;
@@ -106,11 +107,13 @@ pub use worker::init;
 #[cfg(target_os = "linux")]
 pub use worker::process::{self, init};
 
+pub use component::{Lease, Resource, StillHeld};
 pub use error::{BuildError, RejectReason, StillStopping, SubmitError, SubmitManyError, WaitError};
 pub use policy::{Priority, Timing, WhenFull};
 pub use pool::{
-    Closing, Completions, Event, Events, Finished, FirstError, Phase, Pool, PoolBuilder, Quantiles, Renew,
-    Restart, Retirement, Scope, ScopedHandle, Shutdown, Stats, Submitter, Timings, WorkerStats, join_all,
+    Closing, Completions, Event, Events, Finished, FirstError, IntoResourceError, Phase, Pool, PoolBuilder,
+    Quantiles, Renew, Restart, Retirement, Scope, ScopedHandle, Shutdown, Stats, Submitter, Timings, Using,
+    WorkerStats, join_all,
 };
 pub use report::{
     LongRun, Mode, Procedure, Report, RunningTask, TimelineEntry, Turn, WorkerEnd, WorkerReport,

@@ -4,8 +4,9 @@ use std::{any::TypeId, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use super::{
     control::Control,
-    core::{Config, Core, Decorator},
+    core::{Config, Core, Decorator, Release},
     events::{Event, Hook, Hub},
+    lend::{Held, TakeOver},
     pools::Pool,
     renew::{Renew, Renewal},
     retirement::{HasSize, Retirement},
@@ -58,6 +59,9 @@ struct Options {
     timing: Timing,
     old_first: bool,
     decorator: Option<Decorator>,
+    /// Lets go of what the pool holds until it has terminated.
+    holds: Option<(TakeOver, Release)>,
+    owned: Option<Held>,
     hook: Option<Hook>,
 }
 
@@ -89,6 +93,8 @@ impl PoolBuilder<Stateless> {
             timing: Timing::default(),
             old_first: false,
             decorator: None,
+            holds: None,
+            owned: None,
             hook: None,
         };
         Self { options, craft: Craft::stateless() }
@@ -302,6 +308,14 @@ impl<I: Isolation> PoolBuilder<I> {
         self
     }
 
+    pub(crate) fn hold(&mut self, take_over: TakeOver, release: Release) {
+        self.options.holds = Some((take_over, release));
+    }
+
+    pub(crate) fn own(&mut self, owned: Held) {
+        self.options.owned = Some(owned);
+    }
+
     /// Builds the pool.
     ///
     /// # Errors
@@ -338,6 +352,10 @@ impl<I: Isolation> PoolBuilder<I> {
             snapshot_box: options.snapshot_box,
             decorator: options.decorator,
         };
+        let release = options.holds.map(|(take_over, release)| {
+            take_over(&config.name);
+            release
+        });
         let core = Core::new(
             config,
             craft,
@@ -346,6 +364,8 @@ impl<I: Isolation> PoolBuilder<I> {
             Hub::new(options.hook),
             Renewal::new(options.renew),
         );
+        *core.release.lock() = release;
+        *core.owned.lock() = options.owned;
         core.renewal.arm(&*core);
         if options.warm == Warm::AtOnce {
             core.warm(min);

@@ -198,6 +198,8 @@ pub(crate) enum Do {
     Send(super::events::Event),
     Resolve(Arc<Shared>, Box<Report>),
     CloseEvents,
+    /// Lets go of the pool's leases.
+    Release,
     Drop(Box<dyn std::any::Any + Send>),
 }
 

@@ -40,6 +40,9 @@ use crate::{
 /// Puts something around a task; see `PoolBuilder::decorate`.
 pub(crate) type Decorator = Box<dyn Fn(&TaskInfo<'_>) -> Wrap + Send + Sync>;
 
+/// Lets go of what the pool held.
+pub(crate) type Release = Box<dyn FnOnce() + Send>;
+
 /// How long an idle worker sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Patience {
@@ -67,6 +70,10 @@ pub(crate) struct Core<I: Isolation> {
     pub(crate) hub: Hub,
     pub(crate) clockbook: Clockbook,
     pub(crate) renewal: super::renew::Renewal,
+    /// Lets go of the pool's own leases when it has terminated.
+    pub(crate) release: Mutex<Option<Release>>,
+    /// The resource that was moved in.
+    pub(crate) owned: Mutex<Option<super::lend::Held>>,
     /// Unstarted tasks that were handed back and not taken yet.
     pub(crate) returned: Mutex<Vec<Entry<I>>>,
     pub(crate) rejected: AtomicU64,
@@ -99,6 +106,8 @@ impl<I: Isolation> Core<I> {
             hub,
             clockbook: Clockbook::new(),
             renewal,
+            release: Mutex::new(None),
+            owned: Mutex::new(None),
             returned: Mutex::new(Vec::new()),
             rejected: AtomicU64::new(0),
             caller_runs: AtomicU64::new(0),

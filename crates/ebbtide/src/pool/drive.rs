@@ -429,6 +429,7 @@ impl<I: Isolation> Core<I> {
             if let Some(anchor) = control.anchor.take() {
                 todo.push(Do::Drop(Box::new(anchor)));
             }
+            todo.push(Do::Release);
             self.close_intake(RejectReason::Terminated, todo);
         }
         let warm = control.shut || control.roster.is_warm();
@@ -521,6 +522,10 @@ impl<I: Isolation> Core<I> {
                 Do::CloseEvents => {
                     self.publish();
                     self.hub.close();
+                }
+                Do::Release => {
+                    let release = self.release.lock().take();
+                    release.into_iter().for_each(|release| release());
                 }
                 Do::Drop(thing) => crate::task::panics::drop_quietly(thing),
             }

@@ -14,6 +14,7 @@ mod drive;
 mod events;
 mod gather;
 mod ledger;
+mod lend;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -35,6 +36,7 @@ pub use builder::PoolBuilder;
 pub use closing::Closing;
 pub use events::{Event, Events};
 pub use gather::{Completions, Finished, FirstError, join_all};
+pub use lend::{IntoResourceError, Using};
 pub use phase::Phase;
 pub use pools::Pool;
 pub use renew::Renew;
