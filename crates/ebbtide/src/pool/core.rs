@@ -17,7 +17,7 @@ use crate::{
     queue::{Accepted, Arrival, Effect, Overflow, Queue, Take},
     sync::{
         self, Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{
         cell::AnyCell,
@@ -80,8 +80,6 @@ pub(crate) struct Core<I: Isolation> {
     pub(crate) caller_runs: AtomicU64,
     /// Tasks taken from their workers; counted here before their handles resolve.
     pub(crate) abandoned: AtomicU64,
-    /// Workers that wait for tasks of their own pool.
-    waiting: AtomicUsize,
     /// The keeper is on its round: who runs is looked at every 100 ms while anybody does.
     looking: AtomicBool,
 }
@@ -112,7 +110,6 @@ impl<I: Isolation> Core<I> {
             rejected: AtomicU64::new(0),
             caller_runs: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
-            waiting: AtomicUsize::new(0),
             looking: AtomicBool::new(false),
         });
         let weak: Weak<Self> = Weak::clone(&core.me);
@@ -274,16 +271,21 @@ impl<I: Isolation> Home for Core<I> {
     }
 
     fn begin_wait(&self) -> bool {
-        let (_, max) = self.control.lock().roster.limits();
-        let waiting = self.waiting.fetch_add(1, Ordering::AcqRel) + 1;
-        if waiting >= max {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        // A worker that waits within a wait, as in a scope of its own, is one worker.
+        gate::waits_already() || {
+            let may = self.control.lock().roster.begin_wait();
+            if !may {
+                gate::waits_no_more();
+            }
+            may
         }
-        waiting < max
     }
 
     fn end_wait(&self) {
-        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        let outermost = gate::waits_no_more();
+        if outermost && self.control.lock().roster.end_wait() {
+            self.review();
+        }
     }
 }
 

@@ -71,6 +71,8 @@ pub(crate) struct Roster {
     backoff_until: Option<Moment>,
     failed_in_a_row: u32,
     abandoned: usize,
+    /// Workers that wait for tasks of their own pool.
+    blocked: usize,
     broken: Option<Arc<str>>,
     rolling: bool,
     shut: bool,
@@ -112,6 +114,7 @@ impl Roster {
             backoff_until: None,
             failed_in_a_row: 0,
             abandoned: 0,
+            blocked: 0,
             broken: None,
             rolling: false,
             shut: false,
@@ -152,6 +155,7 @@ impl Roster {
     /// Tasks wait and nobody is idle, or something else happened that may demand a start: looks at everything.
     pub(crate) fn review(&mut self, unserved: Unserved<'_>) -> Vec<Action> {
         let mut actions = Vec::new();
+        self.shed_surplus(&mut actions);
         self.hand_over(&mut actions);
         self.start_missing(unserved, &mut actions);
         self.finish_rolling(&mut actions);
@@ -282,13 +286,23 @@ impl Roster {
         let mut actions = Vec::new();
         (self.min, self.max) = (min, max);
         self.floor = self.floor.min(min).max(self.staying().min(min));
-        let surplus = self.staying().saturating_sub(max);
-        let newest: Vec<_> = self.serving().rev().take(surplus).collect();
-        for id in newest {
-            self.retire(id, Some(RetireReason::Resized), &mut actions);
-        }
         actions.extend(self.review(unserved));
         actions
+    }
+
+    /// A worker is about to wait for a task of its own pool. False if nobody would be left to run it.
+    #[must_use]
+    pub(crate) fn begin_wait(&mut self) -> bool {
+        let may = self.blocked + 1 < self.max;
+        self.blocked += usize::from(may);
+        may
+    }
+
+    /// A worker waits no more. True if there are now more workers than there may be: then look.
+    #[must_use]
+    pub(crate) fn end_wait(&mut self) -> bool {
+        self.blocked -= 1;
+        self.staying_in(self.lane) > self.most()
     }
 
     /// Starts up to `count` of the minimum now. Gives how many that are.
@@ -372,9 +386,28 @@ impl Roster {
         here.filter(|member| !self.is_surplus(member)).count()
     }
 
-    /// True for a replacement whose predecessor is still here.
+    /// True for a replacement whose predecessor still has the place. (One that leaves, by a panic say, has given it up.)
     fn is_surplus(&self, member: &Member) -> bool {
-        matches!(member.stage, Stage::Starting { replaces: Some(old) } if self.members.contains_key(&old))
+        let Stage::Starting { replaces: Some(old) } = member.stage else { return false };
+        self.members.get(&old).is_some_and(|old| !matches!(old.stage, Stage::Leaving(_)))
+    }
+
+    /// The most there may be now. Workers that wait for tasks of their own pool must leave somebody to run them, also where
+    /// the pool was made smaller under them.
+    fn most(&self) -> usize {
+        self.max.max(self.blocked + 1)
+    }
+
+    /// Lets those go who are above the maximum: the newest, not those that are being replaced anyway.
+    fn shed_surplus(&mut self, actions: &mut Vec<Action>) {
+        let surplus = self.staying_in(self.lane).saturating_sub(self.most());
+        let lane = self.lane;
+        let may_go =
+            |member: &Member| member.lane == lane && member.stage == Stage::Serving && !member.handing_over;
+        let newest = self.members.iter().rev().filter(|(_, member)| may_go(member)).map(|(id, _)| *id);
+        for id in newest.take(surplus).collect::<Vec<_>>() {
+            self.retire(id, Some(RetireReason::Resized), actions);
+        }
     }
 
     /// How many more may be started: those that leave keep their place until they are gone.
@@ -391,11 +424,7 @@ impl Roster {
         let counts = |member: &&Member| {
             !self.is_surplus(member) && !handed_over(member) && (!old_only || member.lane == lane)
         };
-        self.max.saturating_sub(self.members.values().filter(counts).count())
-    }
-
-    fn serving(&self) -> impl DoubleEndedIterator<Item = WorkerId> {
-        self.members.iter().filter(|(_, member)| member.stage == Stage::Serving).map(|(id, _)| *id)
+        self.most().saturating_sub(self.members.values().filter(counts).count())
     }
 
     fn nobody_serves(&self) -> bool {
@@ -431,9 +460,7 @@ impl Roster {
 
     /// Begins the replacement of those whose time has come, as many at a time as the surge allows.
     fn hand_over(&mut self, actions: &mut Vec<Action>) {
-        let orphan = |member: &Member| {
-            matches!(member.stage, Stage::Starting { replaces: Some(_) }) && !self.is_surplus(member)
-        };
+        let orphan = |member: &Member| matches!(member.stage, Stage::Starting { replaces: Some(old) } if !self.members.contains_key(&old));
         let under_way = self.members.values().filter(|member| member.handing_over || orphan(member)).count();
         let waits =
             |member: &Member| member.stage == Stage::Serving && member.due.is_some() && !member.handing_over;

@@ -153,6 +153,8 @@ pub(crate) const GUEST: WorkerId = WorkerId(0);
 
 sync::thread_local! {
     static HERE: Cell<Option<Here>> = const { Cell::new(None) };
+    /// How many waits for tasks of its own pool the calling worker is in, one within the other.
+    static WAITS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Marks the calling thread as a worker (or, with `None`, no longer). Gives what it was before.
@@ -168,4 +170,17 @@ pub(crate) fn here(home: HomeId) -> Option<Here> {
 /// True on a worker of `home`, guests not counted.
 pub(crate) fn is_worker_here(home: HomeId) -> bool {
     here(home).is_some_and(|here| here.worker != GUEST)
+}
+
+/// The calling worker goes into a wait. True if it is in one already.
+pub(crate) fn waits_already() -> bool {
+    WAITS.with(|waits| waits.replace(waits.get() + 1) > 0)
+}
+
+/// The calling worker comes out of a wait. True if it was the outermost.
+pub(crate) fn waits_no_more() -> bool {
+    WAITS.with(|waits| {
+        waits.set(waits.get() - 1);
+        waits.get() == 0
+    })
 }
