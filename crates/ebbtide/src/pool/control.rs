@@ -77,6 +77,8 @@ pub(crate) struct Procedural {
     pub(crate) what: What,
     pub(crate) draft: Draft,
     pub(crate) shared: Arc<Shared>,
+    /// The pool itself: dropped by its owner, it lives until those who wait for the end have heard of it.
+    pub(crate) keeps: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -279,11 +279,8 @@ impl<I: Isolation> Core<I> {
     /// A worker's last word: its thread can be joined now.
     pub(crate) fn worker_ended(&self, seat: &Arc<Seat>) {
         self.drive(|control, _, todo| {
-            if control.abandoned.remove(&seat.id).is_some() {
-                control.fold(seat);
-                control.roster.abandoned_gone();
-                todo.push(Do::Send(Event::AbandonedEnded { worker: seat.id }));
-                return (control.roster.review(&self.unserved()), ());
+            if control.abandoned.contains_key(&seat.id) {
+                return (self.abandoned_ended(control, seat.id, todo), ());
             }
             if let Some(desk) = control.desks.get_mut(&seat.id) {
                 desk.stage = DeskStage::Joining;
@@ -295,9 +292,21 @@ impl<I: Isolation> Core<I> {
         });
     }
 
+    /// The thread of a worker that was given up has ended after all.
+    fn abandoned_ended(&self, control: &mut Control, id: WorkerId, todo: &mut Todo) -> Vec<Action> {
+        let Some(seat) = control.abandoned.remove(&id) else { return Vec::new() };
+        control.fold(&seat);
+        control.roster.abandoned_gone();
+        todo.push(Do::Send(Event::AbandonedEnded { worker: id }));
+        control.roster.review(&self.unserved())
+    }
+
     fn worker_joined(&self, id: WorkerId) {
         self.drive(|control, now, todo| {
-            let Some(desk) = control.desks.remove(&id) else { return (Vec::new(), ()) };
+            let Some(desk) = control.desks.remove(&id) else {
+                // It was given up between its last word and this.
+                return (self.abandoned_ended(control, id, todo), ());
+            };
             control.fold(&desk.seat);
             let drafts = control.procedures.iter_mut().map(|procedure| &mut procedure.draft);
             drafts.for_each(|draft| draft.worker_ended(&desk.seat, now));
@@ -320,6 +329,7 @@ impl<I: Isolation> Core<I> {
                 seat.abort();
             }
             control.guests.push(Arc::clone(seat));
+            self.queue.arrived(seat.lane, 1);
             (Vec::new(), ())
         });
         self.keep_looking();
@@ -419,7 +429,7 @@ impl<I: Isolation> Core<I> {
         crew.is_some_and(|crew| {
             crew.passage.phase() > Phase::Running && crew.passage.phase() < Phase::Terminated
         }) && control.lane_seats(lane).next().is_none()
-            && self.queue.live(lane) == 0
+            && self.queue.is_empty(lane)
     }
 
     fn finish_procedures(&self, control: &mut Control, now: Moment, todo: &mut Todo) {
@@ -467,6 +477,9 @@ impl<I: Isolation> Core<I> {
         todo.push(Do::Resolve(procedure.shared, Box::new(report)));
         if procedure.what == What::Final {
             todo.push(Do::CloseEvents);
+        }
+        if let Some(pool) = procedure.keeps {
+            todo.push(Do::Drop(Box::new(pool)));
         }
     }
 
@@ -534,13 +547,15 @@ impl<I: Isolation> Core<I> {
 
     fn return_waiting(&self, lane: u32, reason: &ReturnReason) {
         let (entries, effect) = self.queue.take_all(lane);
-        let tasks = entries.len() as u64;
+        let tasks = entries.len();
         let kept: Vec<_> = entries.into_iter().filter_map(|entry| entry.end_returned(reason)).collect();
         self.returned.lock().extend(kept);
+        // Only now may the report say that they are back.
+        self.queue.arrived(lane, tasks);
         self.apply(effect);
         self.drive(|control, now, _| {
             if tasks > 0 {
-                control.note_lane(lane, &Turn::Returned { tasks }, now);
+                control.note_lane(lane, &Turn::Returned { tasks: tasks as u64 }, now);
             }
             (Vec::new(), ())
         });

@@ -142,6 +142,8 @@ impl<I: Isolation> Core<I> {
                 }
             };
             self.ask_all(control, shutdown.mode, limits, now, todo);
+            // What a pause held back is held no more, and there may be nobody to run it.
+            actions.extend(control.roster.review(&|lane| self.queue.unserved(lane)));
             (actions, shared)
         });
         self.closing(shared)
@@ -194,13 +196,15 @@ impl<I: Isolation> Core<I> {
         let shared = self.begin(control, What::Crew(old), Some(mode), limits, now);
         let lane = old + 1;
         self.queue.begin_lane(lane);
-        let actions = control.roster.begin_generation(lane);
+        let mut actions = control.roster.begin_generation(lane);
         let generation = control.roster.generation();
         control.crews.push(Crew { lane, generation, passage: Passage::new() });
         self.reopen(todo);
         let procedure = What::Crew(old).procedure();
         todo.push(Do::Send(Event::Restart { procedure, generation, over: false }));
         self.step(control, old, ask(mode, limits.0, limits.1), now, todo);
+        // The new minimum may start now, and somebody for what a pause held back: no worker need be there to end first.
+        actions.extend(control.roster.review(&|lane| self.queue.unserved(lane)));
         (actions, shared)
     }
 
@@ -267,7 +271,8 @@ impl<I: Isolation> Core<I> {
             draft.present(&desk.seat, desk.seat.look(now), now);
         }
         let shared = Shared::new();
-        control.procedures.push(Procedural { what, draft, shared: Arc::clone(&shared) });
+        let keeps = self.me.upgrade().map(|core| core as Arc<dyn std::any::Any + Send + Sync>);
+        control.procedures.push(Procedural { what, draft, shared: Arc::clone(&shared), keeps });
         shared
     }
 

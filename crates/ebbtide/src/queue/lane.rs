@@ -26,6 +26,9 @@ pub(crate) struct Lane<I: Isolation> {
     pub(crate) intake: LaneIntake,
     /// Workers of this lane that were woken and have not come yet.
     pub(crate) waking: usize,
+    /// Tasks that have left the queue and are not yet where the pool looks for them: on their way back to their owner, or
+    /// to a caller that runs its own. Until then the lane is not quiet.
+    pub(crate) under_way: usize,
     /// The roster would start a worker for this lane if it were told that one is missing.
     pub(crate) may_grow: bool,
     levels: [Level<I>; Priority::LEVELS],
@@ -43,7 +46,16 @@ struct Level<I: Isolation> {
 impl<I: Isolation> Lane<I> {
     pub(crate) fn new(number: u32) -> Self {
         let levels = std::array::from_fn(|_| Level { entries: VecDeque::new(), live: 0, passed_over: 0 });
-        Self { number, intake: LaneIntake::Open, waking: 0, may_grow: true, levels, live: 0, dead: 0 }
+        Self {
+            number,
+            intake: LaneIntake::Open,
+            waking: 0,
+            under_way: 0,
+            may_grow: true,
+            levels,
+            live: 0,
+            dead: 0,
+        }
     }
 
     /// How many wait, tombstones not counted.

@@ -223,9 +223,21 @@ impl<I: Isolation> Queue<I> {
         let mut inner = self.inner.lock();
         let mut effect = Effect::default();
         let taken = inner.lane(lane).map(Lane::take_all).unwrap_or_default();
+        if let Some(lane) = inner.lane(lane) {
+            lane.under_way += taken.len();
+        }
         inner.counts.ended.add(Outcome::Returned, taken.len() as u64);
-        inner.call_for_room(&mut effect);
+        for _ in 0..taken.len() {
+            inner.call_for_room(&mut effect);
+        }
         (taken, effect)
+    }
+
+    /// Tasks that had left the queue have arrived.
+    pub(crate) fn arrived(&self, lane: u32, tasks: usize) {
+        if let Some(lane) = self.inner.lock().lane(lane) {
+            lane.under_way -= tasks;
+        }
     }
 
     /// Narrows what a lane takes; never widens it. Its idle workers are woken: there may be nothing left for them.
@@ -311,8 +323,9 @@ impl<I: Isolation> Queue<I> {
         }
     }
 
-    pub(crate) fn live(&self, lane: u32) -> usize {
-        self.inner.lock().lane(lane).map_or(0, |lane| lane.live())
+    /// True if nothing waits in a lane and nothing is on its way out of it.
+    pub(crate) fn is_empty(&self, lane: u32) -> bool {
+        self.inner.lock().lane(lane).is_none_or(|lane| lane.live() == 0 && lane.under_way == 0)
     }
 
     /// How many tasks of a lane wait with no worker woken for them.
@@ -320,7 +333,8 @@ impl<I: Isolation> Queue<I> {
         let mut inner = self.inner.lock();
         let paused = inner.paused;
         let Some(lane) = inner.lane(lane) else { return 0 };
-        let held = paused && lane.intake == LaneIntake::Open;
+        // What waits in a closed lane is on its way back.
+        let held = paused && lane.intake == LaneIntake::Open || lane.intake == LaneIntake::Closed;
         if held { 0 } else { lane.live().saturating_sub(lane.waking) }
     }
 
@@ -400,6 +414,7 @@ impl<I: Isolation> Inner<I> {
                     // The caller holds no other task: the claim of a task nobody else has seen succeeds.
                     let _ = entry.start(GUEST);
                     self.counts.started += 1;
+                    self.lane(lane).expect("the lane was found under this lock").under_way += 1;
                     return Ok((Accepted::CallerRuns(entry, lane), overflow));
                 }
                 (_, WhenFull::ShedOldest) if !is_child => {
