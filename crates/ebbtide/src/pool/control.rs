@@ -44,8 +44,6 @@ pub(crate) struct Control {
     pub(crate) build: (Duration, u64),
     pub(crate) shut: bool,
     pub(crate) terminated: bool,
-    /// Keeps the pool there until its shutdown is over, though nobody may hold it and no worker may have been started.
-    pub(crate) anchor: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
 
 /// One generation in its lane.
@@ -118,7 +116,6 @@ impl Control {
             build: (Duration::ZERO, 0),
             shut: false,
             terminated: false,
-            anchor: None,
         }
     }
 

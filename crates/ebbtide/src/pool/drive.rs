@@ -436,9 +436,6 @@ impl<I: Isolation> Core<I> {
         let all_over = control.crews.iter().all(|crew| crew.passage.phase() == Phase::Terminated);
         if control.shut && all_over && !control.terminated {
             control.terminated = true;
-            if let Some(anchor) = control.anchor.take() {
-                todo.push(Do::Drop(Box::new(anchor)));
-            }
             todo.push(Do::Release);
             self.close_intake(RejectReason::Terminated, todo);
         }

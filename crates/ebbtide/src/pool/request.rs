@@ -132,7 +132,6 @@ impl<I: Isolation> Core<I> {
                     let shared = self.begin(control, What::Final, Some(shutdown.mode), limits, now);
                     control.last = Some(Arc::clone(&shared));
                     control.shut = true;
-                    control.anchor = self.me.upgrade().map(|core| core as _);
                     for procedure in control.procedures.iter_mut().filter(|one| one.what != What::Final) {
                         procedure.draft.fail("superseded by a shutdown");
                     }

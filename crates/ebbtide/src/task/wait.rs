@@ -23,34 +23,31 @@ impl Wake for Unpark {
 }
 
 sync::thread_local! {
+    /// A waker that unparks the thread it belongs to.
     static WAKER: Waker = Waker::from(Arc::new(Unpark(sync::current())));
-}
-
-/// A waker that unparks the calling thread.
-pub(crate) fn thread_waker() -> Waker {
-    WAKER.with(Waker::clone)
 }
 
 /// Blocks the calling thread until `poll` gives a value, or `until` has come (then `None`).
 ///
 /// `poll` must leave the waker where it is woken when the answer changes. Spurious wake-ups only poll again.
 pub(crate) fn block_until<T>(until: Option<Moment>, mut poll: impl FnMut(&Waker) -> Option<T>) -> Option<T> {
-    let waker = thread_waker();
-    loop {
-        if let Some(value) = poll(&waker) {
-            return Some(value);
-        }
-        match until {
-            None => sync::park(),
-            Some(until) => {
-                let now = Moment::now();
-                if now >= until {
-                    return None;
+    WAKER.with(|waker| {
+        loop {
+            if let Some(value) = poll(waker) {
+                return Some(value);
+            }
+            match until {
+                None => sync::park(),
+                Some(until) => {
+                    let now = Moment::now();
+                    if now >= until {
+                        return None;
+                    }
+                    sync::park_timeout(until.since(now));
                 }
-                sync::park_timeout(until.since(now));
             }
         }
-    }
+    })
 }
 
 /// Those who wait for one thing, each under a key of its own so that polling again replaces its waker.
