@@ -103,6 +103,9 @@ impl PoolBuilder<Stateless> {
     /// Gives every worker a state, built on the worker by `build`; tasks get it as `&mut S`. It need not be `Send`.
     ///
     /// A panic in `build` counts as a failed start.
+    #[doc(alias = "initializer")]
+    #[doc(alias = "start_handler")]
+    #[doc(alias = "post_worker_init")]
     pub fn state<S: 'static>(
         self,
         build: impl Fn(&WorkerInfo) -> S + Send + Sync + 'static,
@@ -126,6 +129,8 @@ impl<S: 'static> PoolBuilder<Threads<S>> {
     /// Called on the worker with its state when it retires, with the reason, before the state is dropped.
     ///
     /// Not called for an abandoned thread. A panic in it is caught.
+    #[doc(alias = "exit_handler")]
+    #[doc(alias = "worker_exit")]
     pub fn on_retire(mut self, hook: impl Fn(&mut S, RetireReason) + Send + Sync + 'static) -> Self {
         self.craft.on_retire = Some(Box::new(hook));
         self
@@ -175,6 +180,7 @@ impl<S: 'static> PoolBuilder<Threads<S>> {
 
 impl<I: Isolation> PoolBuilder<I> {
     /// The pool's name: in thread names, events and reports. Default: `pool`.
+    #[doc(alias = "thread_name")]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.options.name = name.into();
         self
@@ -185,6 +191,9 @@ impl<I: Isolation> PoolBuilder<I> {
     #[doc(alias = "corePoolSize")]
     #[doc(alias = "maximumPoolSize")]
     #[doc(alias = "maxThreads")]
+    #[doc(alias = "num_threads")]
+    #[doc(alias = "max_workers")]
+    #[doc(alias = "max_blocking_threads")]
     pub fn workers(mut self, workers: RangeInclusive<usize>) -> Self {
         self.options.workers = workers;
         self
@@ -192,6 +201,7 @@ impl<I: Isolation> PoolBuilder<I> {
 
     /// How many tasks may wait. Default: 1024.
     #[doc(alias = "maxQueue")]
+    #[doc(alias = "queueCapacity")]
     pub fn queue(mut self, capacity: usize) -> Self {
         self.options.queue = capacity;
         self
@@ -212,7 +222,9 @@ impl<I: Isolation> PoolBuilder<I> {
     }
 
     /// How long an idle worker above the least is kept. Default: 60 s.
+    #[doc(alias = "idleTimeout")]
     #[doc(alias = "keepAliveTime")]
+    #[doc(alias = "thread_keep_alive")]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.options.idle_timeout = IdleTimeout::After(timeout);
         self
@@ -231,6 +243,7 @@ impl<I: Isolation> PoolBuilder<I> {
     }
 
     /// How long a task that was asked to cancel is waited for before it is abandoned. Default: 5 s.
+    #[doc(alias = "graceful_timeout")]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.options.grace = grace;
         self
@@ -297,6 +310,9 @@ impl<I: Isolation> PoolBuilder<I> {
     /// and gives a wrapper, which runs on the worker and must call what it is given once.
     ///
     /// Costs an allocation per task, also for `execute`.
+    #[doc(alias = "TaskDecorator")]
+    #[doc(alias = "beforeExecute")]
+    #[doc(alias = "afterExecute")]
     pub fn decorate(mut self, decorate: impl Fn(&TaskInfo<'_>) -> Wrap + Send + Sync + 'static) -> Self {
         self.options.decorator = Some(Box::new(decorate));
         self

@@ -28,6 +28,8 @@ use crate::{
 ///
 /// Clones are the same collection. It holds what was put in and not taken out: bounding that is its user's.
 #[doc(alias = "ExecutorCompletionService")]
+#[doc(alias = "JoinSet")]
+#[doc(alias = "as_completed")]
 pub struct Completions<T> {
     shared: Arc<Shared<T>>,
     key: usize,

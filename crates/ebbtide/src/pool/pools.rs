@@ -157,6 +157,7 @@ impl<I: Isolation> Pool<I> {
     /// The unstarted tasks that stops, aborts, restarts or a break-down gave back: each leaves once.
     #[doc(alias = "shutdownNow")]
     #[must_use = "what is dropped here is gone"]
+    #[doc(alias = "drainQueue")]
     pub fn take_returned(&self) -> Vec<Returned<I>> {
         let entries = std::mem::take(&mut *self.core.returned.lock());
         entries.into_iter().map(Returned::new).collect()
@@ -186,6 +187,8 @@ impl<I: Isolation> Pool<I> {
 
     /// The pool now, in numbers; the law holds in it.
     #[must_use]
+    #[doc(alias = "queueSize")]
+    #[doc(alias = "completed")]
     pub fn stats(&self) -> Stats {
         self.core.stats()
     }
@@ -205,6 +208,8 @@ impl<I: Isolation> Pool<I> {
     /// How long the timed tasks waited and ran.
     #[must_use]
     #[doc(alias = "histogram")]
+    #[doc(alias = "waitTime")]
+    #[doc(alias = "runTime")]
     pub fn timings(&self) -> Timings {
         self.core.clockbook.read()
     }

@@ -54,11 +54,13 @@ enum Kind {
 impl Shutdown {
     /// Finish everything accepted, then end.
     #[doc(alias = "close")]
+    #[doc(alias = "waitForTasksToCompleteOnShutdown")]
     pub const fn drain() -> Self {
         Self { mode: Mode::Drain, within: None, grace: None }
     }
 
     /// Finish what runs, hand back what waits, then end.
+    #[doc(alias = "cancel_futures")]
     pub const fn stop() -> Self {
         Self { mode: Mode::Stop, within: None, grace: None }
     }
@@ -71,6 +73,8 @@ impl Shutdown {
     }
 
     /// The deadline: it is over after so long, whatever happens. Default: the pool's.
+    #[doc(alias = "shutdown_timeout")]
+    #[doc(alias = "awaitTerminationSeconds")]
     pub const fn within(mut self, deadline: Duration) -> Self {
         self.within = Some(deadline);
         self

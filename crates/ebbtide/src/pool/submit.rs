@@ -38,6 +38,7 @@ macro_rules! submit_methods {
             ///
             /// # Errors
             /// [`SubmitError`] gives the task back: the pool shuts down, is broken, or is full and does not wait.
+            #[doc(alias = "run")]
             pub fn submit<T, F>($($receiver)*, task: F) -> Result<Handle<T>, SubmitError<F>>
             where
                 F: FnOnce($($argument),*) -> T + Send + 'static,
@@ -67,6 +68,7 @@ macro_rules! submit_methods {
             ///
             /// # Errors
             /// As `submit`.
+            #[doc(alias = "spawn")]
             pub fn execute<F>($($receiver)*, task: F) -> Result<TaskId, SubmitError<F>>
             where
                 F: FnOnce($($argument),*) + Send + 'static,
@@ -125,6 +127,7 @@ macro_rules! waiting_methods {
             ///
             /// # Errors
             /// As `submit`.
+            #[doc(alias = "spawn_blocking")]
             pub fn submit_async<T, F>(
                 $($receiver)*,
                 task: F,

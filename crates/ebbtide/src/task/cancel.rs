@@ -29,6 +29,8 @@ use crate::{
 ///
 /// Cancelling is asking: a running body must look. What still waits in a queue under this token ends at once.
 #[derive(Clone)]
+#[doc(alias = "CancellationToken")]
+#[doc(alias = "AbortController")]
 pub struct CancelToken(Arc<Node>);
 
 /// Takes back an action registered with [`CancelToken::on_cancel`] when dropped.
@@ -78,6 +80,7 @@ impl CancelToken {
 
     /// A token that is cancelled when this one is, or on its own.
     #[must_use]
+    #[doc(alias = "child_token")]
     pub fn child(&self) -> Self {
         let child = Self::new();
         let weak = Arc::downgrade(&child.0);

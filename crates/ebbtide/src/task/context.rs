@@ -70,6 +70,8 @@ impl<I: Isolation> Context<'_, I> {
 
     /// True once this task was asked to cancel: by its handle, a token, its timeout or deadline, or an abort.
     #[must_use]
+    #[doc(alias = "interrupted")]
+    #[doc(alias = "aborted")]
     pub fn is_cancelled(&self) -> bool {
         self.header.is_some_and(Header::is_asked) || self.seat.is_aborted()
     }
@@ -79,6 +81,7 @@ impl<I: Isolation> Context<'_, I> {
     ///
     /// # Errors
     /// [`Cancelled`], when it was asked.
+    #[doc(alias = "throwIfAborted")]
     pub fn check(&self) -> Result<(), Cancelled> {
         if self.is_cancelled() { Err(Cancelled) } else { Ok(()) }
     }

@@ -28,6 +28,9 @@ use crate::{clock::Moment, error::WaitError};
 /// It resolves exactly once, after the body has ended, however the pool ends (an *abandoned* task is the named exception:
 /// its body may still run). Dropping it detaches: the task runs all the same.
 #[must_use = "dropping a handle detaches the task; use `execute` where the result does not matter"]
+#[doc(alias = "Future")]
+#[doc(alias = "JoinHandle")]
+#[doc(alias = "FutureTask")]
 pub struct Handle<T> {
     cell: Arc<dyn Resolve<T>>,
 }
@@ -81,6 +84,7 @@ impl<T: Send + 'static> Handle<T> {
     /// when it looks. False if it has ended already or was asked before.
     ///
     /// The truth counts: a body that returns its value all the same is `Completed`.
+    #[doc(alias = "abort")]
     pub fn cancel(&self) -> bool {
         self.cancel_because(CancelReason::Requested(None))
     }
