@@ -39,6 +39,7 @@
 //! | A panic ends its task, not the pool | [`TaskError::panic_message`], [`AfterPanic`] |
 //! | A worker's wait for its own pool that could never end is refused | [`WaitError::WouldDeadlock`] |
 //! | A task that borrows ends before its scope does | [`Pool::scope`] |
+//! | A resource is not closed while a pool uses it, and one that was moved into a pool comes back once | [`Resource`], [`PoolBuilder::owning`](PoolBuilder#method.owning) |
 //!
 //! Not promised: ending a thread by force. No safe program can. A task that ignores a request to cancel past its grace is
 //! [`Abandoned`](Outcome::Abandoned): its handle resolves, its worker is replaced, and its thread is named in stats and reports for as long as it

@@ -1,4 +1,4 @@
-//! Workers that know something: warm state, retirement, snapshots, restarts.
+//! Workers that know something: warm state, resources, retirement, snapshots, restarts.
 //!
 //! # State
 //!
@@ -28,6 +28,24 @@
 //! ```
 //!
 //! A task that panics leaves a state nobody can trust, so its worker is replaced; [`after_panic`](PoolBuilder::after_panic) changes that.
+//!
+//! # Resources
+//!
+//! What tasks use but do not own (a connection pool, a client) is a [`Resource`]. A pool built with [`using`](PoolBuilder#method.using) gives each worker a
+//! [`Lease`] as its state and holds one itself until it has terminated: the owner gets the value back only then, and is told who holds
+//! it before. One that is moved in with [`owning`](PoolBuilder#method.owning) comes back through [`Pool::into_resource`].
+//!
+//! ```
+//! use ebbtide::{Pool, Resource, Shutdown};
+//!
+//! let (tide, boats) = (Resource::new("tide", "ebb"), Resource::new("boats", vec!["dinghy", "punt"]));
+//! let pool = Pool::builder().using((&tide, &boats)).build()?;
+//! let said = pool.submit(|(tide, boats), _task| format!("{} for {}", **tide, boats.join(" and ")))?;
+//! assert_eq!(said.wait()?, "ebb for dinghy and punt");
+//! pool.shutdown(Shutdown::drain()).wait()?;
+//! assert_eq!(boats.into_inner().unwrap().len(), 2);
+//! # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+//! ```
 //!
 //! # Retirement
 //!
@@ -73,4 +91,4 @@
 //! `cron`) on a cron line. What building a state costs is in [`WorkerStats`](crate::WorkerStats): `build` and `build_memory`.
 
 #[cfg(doc)]
-use crate::{PoolBuilder, Renew, Restart, Retirement};
+use crate::{Lease, Pool, PoolBuilder, Renew, Resource, Restart, Retirement};
