@@ -560,3 +560,6 @@ impl Roster {
 pub(crate) fn spread(limit: Duration, jitter: f64, id: WorkerId) -> Duration {
     limit.mul_f64(1.0 - jitter * fraction(id))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,439 @@
+//! The roster's decisions, one by one, and its invariants in random walks. No thread, no clock.
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const NOBODY: Unserved<'static> = &|_| 0;
+
+fn settings() -> Settings {
+    Settings {
+        surge: 1,
+        intensity: 3,
+        period: 10 * SECOND,
+        backoff_min: SECOND / 10,
+        backoff_max: 10 * SECOND,
+        handover: Handover::NewFirst,
+        max_age: None,
+        jitter: 0.0,
+        abandoned_cap: None,
+    }
+}
+
+fn roster(min: usize, max: usize) -> Roster {
+    Roster::new(settings(), min, max)
+}
+
+fn at(seconds: u32) -> Moment {
+    Moment::from_nanos(1).plus(SECOND * seconds)
+}
+
+fn started(actions: &[Action]) -> Vec<u32> {
+    let start = |action: &Action| if let Action::Start { id, .. } = action { Some(id.0) } else { None };
+    actions.iter().filter_map(start).collect()
+}
+
+fn retired(actions: &[Action]) -> Vec<(u32, RetireReason)> {
+    let retire =
+        |action: &Action| if let Action::Retire { id, why } = action { Some((id.0, *why)) } else { None };
+    actions.iter().filter_map(retire).collect()
+}
+
+fn rolled(actions: &[Action]) -> Option<bool> {
+    actions.iter().find_map(|action| match action {
+        Action::RollOver { failed } => Some(failed.is_none()),
+        _ => None,
+    })
+}
+
+/// A roster whose minimum serves.
+fn serving(min: usize, max: usize, settings: Settings) -> Roster {
+    let mut roster = Roster::new(settings, min, max);
+    for id in started(&roster.warm(min, NOBODY).1) {
+        assert_eq!(roster.ready(WorkerId(id), at(0)), []);
+    }
+    roster
+}
+
+#[test]
+fn it_starts_nobody_until_somebody_is_needed() {
+    let mut roster = roster(2, 4);
+    assert_eq!(roster.review(NOBODY), [], "an unused pool has no workers");
+    assert_eq!(started(&roster.review(&|_| 1)), [1]);
+    assert_eq!(roster.review(&|_| 1), [], "one is on its way for it");
+    assert_eq!(started(&roster.review(&|_| 9)), [2, 3, 4], "never more than the maximum");
+    assert_eq!(roster.review(&|_| 9), []);
+}
+
+#[test]
+fn the_floor_is_what_was_ever_started_of_the_minimum() {
+    let mut roster = serving(2, 4, settings());
+    assert_eq!(roster.idle_expired(WorkerId(1)), [], "the minimum stays");
+    assert_eq!(started(&roster.review(&|_| 1)), [3]);
+    let _ = roster.ready(WorkerId(3), at(1));
+    assert_eq!(retired(&roster.idle_expired(WorkerId(1))), [(1, RetireReason::Idle)]);
+    assert_eq!(roster.ended(WorkerId(1), NOBODY), []);
+    assert_eq!(started(&roster.ended(WorkerId(2), NOBODY)), [4], "below the floor somebody is started");
+}
+
+#[test]
+fn a_replacement_is_warm_before_its_predecessor_leaves() {
+    let mut roster = serving(1, 1, settings());
+    assert_eq!(
+        started(&roster.due(WorkerId(1), RetireReason::Tasks, NOBODY)),
+        [2],
+        "above the maximum for that"
+    );
+    assert_eq!(roster.due(WorkerId(1), RetireReason::Age, NOBODY), [], "once");
+    assert_eq!(retired(&roster.ready(WorkerId(2), at(1))), [(1, RetireReason::Tasks)]);
+    assert_eq!(roster.review(&|_| 5), [], "both together are the maximum");
+    assert_eq!(roster.ended(WorkerId(1), &|_| 5), []);
+}
+
+#[test]
+fn an_exclusive_state_leaves_before_its_replacement_starts() {
+    let mut roster = serving(1, 1, Settings { handover: Handover::OldFirst, ..settings() });
+    let actions = roster.due(WorkerId(1), RetireReason::Size, NOBODY);
+    assert_eq!((started(&actions), retired(&actions)), (vec![], vec![(1, RetireReason::Size)]));
+    assert_eq!(roster.review(&|_| 3), [], "its place is taken until it is gone");
+    let start = Action::Start { id: WorkerId(2), lane: 1, generation: 1, from: Some(WorkerId(1)) };
+    assert_eq!(roster.ended(WorkerId(1), NOBODY), [start]);
+}
+
+#[test]
+fn a_replacement_is_built_from_a_snapshot() {
+    let mut roster = serving(1, 1, Settings { handover: Handover::NewFirstFromSnapshot, ..settings() });
+    let id = WorkerId(1);
+    assert_eq!(roster.due(id, RetireReason::Tasks, NOBODY), [Action::Snapshot { id }]);
+    assert_eq!(started(&roster.snapshot_taken(id)), [2]);
+    assert_eq!(roster.snapshot_taken(id), [], "a snapshot that comes late changes nothing");
+    assert_eq!(retired(&roster.ready(WorkerId(2), at(1))), [(1, RetireReason::Tasks)]);
+}
+
+#[test]
+fn one_that_panics_while_its_replacement_starts_is_replaced_once() {
+    let mut roster = serving(1, 1, settings());
+    assert_eq!(started(&roster.due(WorkerId(1), RetireReason::Tasks, NOBODY)), [2]);
+    roster.leaves(WorkerId(1), RetireReason::Panicked);
+    assert_eq!(roster.review(&|_| 3), [], "the replacement has the place now");
+    assert_eq!(roster.ended(WorkerId(1), &|_| 3), []);
+    assert_eq!(roster.ready(WorkerId(2), at(1)), []);
+    assert_eq!(roster.review(&|_| 3), []);
+}
+
+#[test]
+fn a_rolling_restart_goes_by_the_surge_and_is_over_when_the_last_old_one_is_gone() {
+    for surge in [1, 2] {
+        let mut roster = serving(3, 3, Settings { surge, ..settings() });
+        let mut actions = roster.roll(NOBODY);
+        let (mut steps, mut over) = (0, None);
+        while over.is_none() {
+            let new = started(&actions);
+            assert!(!new.is_empty() && new.len() <= surge, "surge {surge}: {actions:?}");
+            actions.clear();
+            for id in new {
+                let left = retired(&roster.ready(WorkerId(id), at(1)));
+                for (old, why) in left {
+                    assert_eq!(why, RetireReason::Rolling);
+                    assert_eq!(over, None);
+                    actions.extend(roster.ended(WorkerId(old), NOBODY));
+                }
+            }
+            over = rolled(&actions);
+            steps += 1;
+        }
+        assert_eq!((over, steps), (Some(true), 3_usize.div_ceil(surge)));
+        assert_eq!(rolled(&roster.review(NOBODY)), None, "once");
+    }
+}
+
+#[test]
+fn replacements_that_do_not_start_leave_the_old_ones_serving() {
+    let mut roster = serving(2, 2, settings());
+    let mut actions = roster.roll(NOBODY);
+    let mut now = 1;
+    while rolled(&actions).is_none() {
+        let [id] = started(&actions)[..] else { panic!("one at a time: {actions:?}") };
+        actions = roster.start_failed(WorkerId(id), &"no such file".into(), at(now));
+        assert!(roster.broken().is_none(), "two still serve");
+        assert_eq!(roster.review(NOBODY), [], "it backs off");
+        if rolled(&actions).is_none() {
+            now += 1;
+            actions = roster.tick(at(now), NOBODY);
+        }
+    }
+    assert_eq!(rolled(&actions), Some(false));
+    assert_eq!(roster.tick(at(now + 20), NOBODY), [], "nobody is replaced any more");
+    let serve = roster.members.values().filter(|member| member.stage == Stage::Serving);
+    assert_eq!(serve.count(), 2);
+}
+
+#[test]
+fn a_failed_start_backs_off_longer_each_time_and_then_breaks_the_pool() {
+    let mut roster = roster(1, 1);
+    let (mut now, mut actions, mut pauses) = (at(1), roster.review(&|_| 1), Vec::new());
+    for _ in 0..3 {
+        let [id] = started(&actions)[..] else { panic!("{actions:?}") };
+        assert_eq!(roster.start_failed(WorkerId(id), &"no".into(), now), []);
+        assert!(!roster.may_grow(1) && roster.is_warm());
+        let until = roster.next_tick().expect("it tries again");
+        pauses.push(until.since(now));
+        assert_eq!(roster.tick(now, &|_| 1), [], "not before its time");
+        now = until;
+        actions = roster.tick(now, &|_| 1);
+    }
+    assert_eq!(pauses, [SECOND / 10, SECOND / 5, SECOND / 10 * 4]);
+    let [id] = started(&actions)[..] else { panic!("{actions:?}") };
+    let actions = roster.start_failed(WorkerId(id), &"no".into(), now);
+    assert_eq!(actions, [Action::Break { cause: "no".into() }]);
+    assert_eq!(roster.tick(now.plus(60 * SECOND), &|_| 1), [], "a broken pool starts nobody");
+    assert_eq!(roster.begin_generation(2), []);
+    assert!(roster.broken().is_none(), "a restart repairs it");
+    assert_eq!(started(&roster.review(&|_| 1)), [5]);
+}
+
+#[test]
+fn failures_long_past_are_forgotten() {
+    let mut roster = roster(1, 1);
+    for failure in 0..20 {
+        let now = at(1 + failure * 11);
+        let [id] = started(&roster.tick(now, &|_| 1))[..] else { panic!("failure {failure}") };
+        assert_eq!(roster.start_failed(WorkerId(id), &"no".into(), now), []);
+    }
+}
+
+#[test]
+fn more_abandoned_threads_than_the_cap_break_the_pool() {
+    let mut roster = serving(2, 2, settings());
+    assert_eq!(started(&roster.abandoned(WorkerId(1), NOBODY)), [3], "its worker is replaced");
+    let _ = roster.ready(WorkerId(3), at(1));
+    assert_eq!(started(&roster.abandoned(WorkerId(2), NOBODY)), [4]);
+    roster.abandoned_gone();
+    assert_eq!(started(&roster.abandoned(WorkerId(3), NOBODY)), [5], "one had ended after all");
+    let actions = roster.abandoned(WorkerId(4), NOBODY);
+    assert!(actions.iter().any(|action| matches!(action, Action::Break { .. })), "{actions:?}");
+}
+
+#[test]
+fn a_resize_lets_the_newest_go_and_makes_up_for_a_higher_minimum() {
+    let mut roster = serving(4, 4, settings());
+    let actions = roster.resize(1, 2, NOBODY);
+    assert_eq!(retired(&actions), [(4, RetireReason::Resized), (3, RetireReason::Resized)]);
+    assert_eq!(roster.limits(), (1, 2));
+    let actions = roster.resize(4, 4, NOBODY);
+    assert_eq!(started(&actions), [] as [u32; 0], "those that leave keep their places");
+    let _ = roster.warm(4, NOBODY);
+    assert_eq!(started(&roster.ended(WorkerId(3), NOBODY)), [5]);
+    assert_eq!(started(&roster.ended(WorkerId(4), NOBODY)), [6]);
+}
+
+#[test]
+fn a_resize_counts_those_that_are_still_starting() {
+    let mut roster = roster(3, 3);
+    assert_eq!(started(&roster.warm(3, NOBODY).1), [1, 2, 3]);
+    assert_eq!(roster.resize(1, 1, NOBODY), [], "nobody serves yet who could leave");
+    let mut left = Vec::new();
+    for id in 1..=3 {
+        left.extend(retired(&roster.ready(WorkerId(id), at(1))));
+        left.extend(retired(&roster.review(NOBODY)));
+    }
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn blocked_workers_leave_one_to_run_what_they_wait_for() {
+    let mut roster = serving(3, 3, settings());
+    assert!(roster.begin_wait() && roster.begin_wait());
+    assert!(!roster.begin_wait(), "the last one may not");
+    assert_eq!(roster.resize(1, 1, NOBODY), [], "all three are needed for now");
+    assert!(roster.end_wait());
+    assert_eq!(retired(&roster.review(NOBODY)), [(3, RetireReason::Resized)]);
+    assert!(roster.end_wait());
+    assert_eq!(retired(&roster.review(NOBODY)), [(2, RetireReason::Resized)]);
+    assert!(!roster.begin_wait());
+}
+
+#[test]
+fn an_old_generation_may_have_a_helper_of_its_own() {
+    let mut roster = serving(1, 1, settings());
+    assert_eq!(roster.begin_generation(2), []);
+    assert_eq!(roster.review(&|_| 0), [], "the old one has the only place");
+    roster.leaves(WorkerId(1), RetireReason::Panicked);
+    let actions = roster.ended(WorkerId(1), &|lane| usize::from(lane == 1));
+    let [Action::Start { id, lane: 1, generation: 1, .. }] = actions[..] else { panic!("{actions:?}") };
+    assert_eq!(roster.ready(id, at(1)), []);
+    roster.end_generation(1);
+    let actions = roster.ended(id, NOBODY);
+    assert!(matches!(actions[..], [Action::Start { lane: 2, generation: 2, .. }]), "{actions:?}");
+}
+
+#[test]
+fn a_stronger_restart_and_a_shutdown_end_a_rolling_one() {
+    let mut roster = serving(2, 2, settings());
+    let _ = roster.roll(NOBODY);
+    assert_eq!(rolled(&roster.begin_generation(2)), Some(false));
+    let mut roster = serving(2, 2, settings());
+    let _ = roster.roll(NOBODY);
+    assert_eq!(rolled(&roster.shut()), Some(false));
+    assert_eq!(roster.review(NOBODY), [], "nobody is started for the minimum's sake");
+    assert_eq!(started(&roster.ended(WorkerId(1), &|_| 1)), [] as [u32; 0], "two are at work already");
+}
+
+/// A world for the roster to decide in: what it started and told to leave does so at some random time.
+struct World {
+    roster: Roster,
+    bits: u64,
+    now: u32,
+    starting: Vec<WorkerId>,
+    serving: Vec<WorkerId>,
+    leaving: Vec<WorkerId>,
+    asked: Vec<WorkerId>,
+    rolls: usize,
+}
+
+impl World {
+    fn new(seed: u64, handover: Handover) -> Self {
+        let settings =
+            Settings { handover, abandoned_cap: Some(usize::MAX), max_age: Some(30 * SECOND), ..settings() };
+        let (starting, serving, leaving, asked) = Default::default();
+        let roster = Roster::new(settings, 1, 3);
+        Self { roster, bits: seed, now: 1, starting, serving, leaving, asked, rolls: 0 }
+    }
+
+    fn dice(&mut self, bound: usize) -> usize {
+        self.bits = self.bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.bits >> 33).expect("31 bits") % bound
+    }
+
+    fn pick(&mut self, from: fn(&mut Self) -> &mut Vec<WorkerId>) -> Option<WorkerId> {
+        let count = from(self).len();
+        if count == 0 {
+            return None;
+        }
+        let place = self.dice(count);
+        Some(from(self).swap_remove(place))
+    }
+
+    fn step(&mut self) {
+        let waiting = self.dice(4);
+        let unserved: Unserved<'_> = &|_| waiting;
+        let now = at(self.now);
+        let actions = match self.dice(10) {
+            0 | 1 => match self.pick(|world| &mut world.starting) {
+                Some(id) => {
+                    self.serving.push(id);
+                    let mut actions = self.roster.ready(id, now);
+                    actions.extend(self.roster.review(unserved));
+                    actions
+                }
+                None => self.roster.review(unserved),
+            },
+            2 if self.dice(4) == 0 => match self.pick(|world| &mut world.starting) {
+                Some(id) => self.roster.start_failed(id, &"no".into(), now),
+                None => Vec::new(),
+            },
+            3 | 4 => match self.pick(|world| &mut world.leaving) {
+                Some(id) => self.roster.ended(id, unserved),
+                None => Vec::new(),
+            },
+            5 => match self.serving.first() {
+                Some(id) => self.roster.due(*id, RetireReason::Tasks, unserved),
+                None => Vec::new(),
+            },
+            6 => match self.pick(|world| &mut world.serving) {
+                Some(id) => {
+                    self.leaving.push(id);
+                    self.roster.leaves(id, RetireReason::Panicked);
+                    self.roster.review(unserved)
+                }
+                None => Vec::new(),
+            },
+            7 => match self.asked.pop() {
+                Some(id) => self.roster.snapshot_taken(id),
+                None => self.roster.roll(unserved),
+            },
+            8 => {
+                self.now += 1;
+                self.roster.tick(at(self.now), unserved)
+            }
+            _ => match self.serving.last() {
+                Some(id) => self.roster.idle_expired(*id),
+                None => Vec::new(),
+            },
+        };
+        self.perform(actions);
+        self.check();
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Start { id, .. } => self.starting.push(id),
+                Action::Snapshot { id } => self.asked.push(id),
+                Action::Retire { id, .. } => {
+                    let place = self.serving.iter().position(|other| *other == id);
+                    self.serving.remove(place.expect("only who serves is told to leave, and once"));
+                    self.leaving.push(id);
+                }
+                Action::Break { .. } => {
+                    let _ = self.roster.begin_generation(1);
+                    self.roster.end_generation(1);
+                }
+                Action::RollOver { .. } => self.rolls += 1,
+            }
+        }
+    }
+
+    fn check(&self) {
+        let members = self.starting.len() + self.serving.len() + self.leaving.len();
+        assert_eq!(members, self.roster.members.len());
+        let replaced = self.roster.members.values().filter(|member| member.handing_over).count();
+        let (_, max) = self.roster.limits();
+        let counted = members - replaced;
+        assert!(counted <= max, "{counted} of at most {max}: {:#?}", self.roster);
+        assert!(self.serving.len() <= max + self.roster.settings.surge);
+    }
+
+    /// Lets everything that was begun come to its end; the minimum must be there then, and a rolling restart over.
+    fn settle(&mut self) {
+        for _ in 0..1_000 {
+            self.now += 1;
+            let mut actions = self.roster.tick(at(self.now), NOBODY);
+            if let Some(id) = self.starting.pop() {
+                self.serving.push(id);
+                actions.extend(self.roster.ready(id, at(0)));
+            } else if let Some(id) = self.leaving.pop() {
+                actions.extend(self.roster.ended(id, NOBODY));
+            } else if let Some(id) = self.asked.pop() {
+                actions.extend(self.roster.snapshot_taken(id));
+            }
+            self.perform(actions);
+            self.check();
+        }
+        assert!(
+            self.starting.is_empty() && self.leaving.is_empty(),
+            "it never comes to rest: {:#?}",
+            self.roster
+        );
+        assert!(!self.roster.rolling, "a rolling restart without an end: {:#?}", self.roster);
+        assert!(self.serving.len() >= self.roster.floor, "{:#?}", self.roster);
+    }
+}
+
+#[test]
+fn no_walk_leads_above_the_maximum_or_to_a_standstill() {
+    let mut rolls = 0;
+    for handover in [Handover::NewFirst, Handover::NewFirstFromSnapshot, Handover::OldFirst] {
+        for seed in 0..100 {
+            let mut world = World::new(seed, handover);
+            for _ in 0..200 {
+                world.step();
+            }
+            // Nobody gets old any more, so that it can come to rest.
+            world.roster.settings.max_age = None;
+            world.roster.members.values_mut().for_each(|member| member.old_at = None);
+            world.settle();
+            rolls += world.rolls;
+        }
+    }
+    assert!(rolls > 300, "only {rolls} rolling restarts came to an end");
+}
