@@ -169,7 +169,7 @@ impl Roster {
         let Stage::Starting { replaces } = member.stage else { return actions };
         member.stage = Stage::Serving;
         member.old_at = age.map(|age| now.plus(age));
-        if member.generation < self.generation {
+        if self.rolling && member.lane == self.lane && member.generation < self.generation {
             // It was started before the rolling restart began.
             member.due = Some(RetireReason::Rolling);
         }

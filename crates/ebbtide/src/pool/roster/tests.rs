@@ -267,6 +267,25 @@ fn an_old_generation_may_have_a_helper_of_its_own() {
 }
 
 #[test]
+fn one_that_was_starting_when_its_generation_ended_is_not_replaced() {
+    let mut roster = roster(1, 1);
+    assert_eq!(started(&roster.warm(1, NOBODY).1), [1]);
+    assert_eq!(roster.begin_generation(2), []);
+    assert_eq!(roster.ready(WorkerId(1), at(1)), []);
+    assert_eq!(roster.review(&|_| 1), [], "the old one works its queue off, with the only place there is");
+    assert!(matches!(roster.ended(WorkerId(1), NOBODY)[..], [Action::Start { lane: 2, .. }]));
+}
+
+#[test]
+fn one_that_was_starting_when_a_rolling_restart_began_is_replaced() {
+    let mut roster = roster(1, 1);
+    assert_eq!(started(&roster.warm(1, NOBODY).1), [1]);
+    assert_eq!(roster.roll(NOBODY), []);
+    assert_eq!(roster.ready(WorkerId(1), at(1)), []);
+    assert_eq!(started(&roster.review(NOBODY)), [2]);
+}
+
+#[test]
 fn a_stronger_restart_and_a_shutdown_end_a_rolling_one() {
     let mut roster = serving(2, 2, settings());
     let _ = roster.roll(NOBODY);
