@@ -64,7 +64,6 @@ enum Callers {
 
 #[derive(Clone, Copy, Debug)]
 struct Cell {
-    number: usize,
     load: Load,
     how: How,
     deadline: Deadline,
@@ -118,7 +117,7 @@ fn all_cells_of(how: How) {
         for deadline in [Deadline::Met, Deadline::Missed] {
             for callers in CALLERS {
                 for workers in [1, 3] {
-                    cells.push(Cell { number: cells.len(), load, how, deadline, callers, workers });
+                    cells.push(Cell { load, how, deadline, callers, workers });
                 }
             }
         }

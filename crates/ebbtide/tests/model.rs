@@ -15,16 +15,14 @@ use ebbtide::{
     Cancelled, Closing, Context, Handle, Outcome, Phase, Pool, RejectReason, Restart, Shutdown, Stateless,
     Stats, Watch,
 };
-use patience::LONG;
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
 
-#[path = "support/patience.rs"]
-mod patience;
-
 const QUEUE: usize = 6;
+/// Longer than anything that is not a hang.
+const LONG: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -222,7 +220,7 @@ impl World {
         let before = self.pool.stats();
         let facts = Arc::new(Facts { open: AtomicBool::new(true), ..Facts::default() });
         let body = body(Arc::clone(&facts), Arc::clone(&self.order), self.tasks.len());
-        match self.pool.try_execute(move |task| drop(body(task))) {
+        match self.pool.try_execute(move |task| body(task).unwrap_or_default()) {
             Ok(_) => self.accept(Known { handle: None, watch: None, facts, asked: false, must_wait: false }),
             Err(error) => self.reject(error.reason(), &before),
         }

@@ -39,13 +39,14 @@ fn now() -> Instant {
 fn lost_by_closing(workers: usize, warm: bool) -> u64 {
     let mut lost = 0;
     for _ in 0..20 {
-        let pool = Pool::builder().workers(workers..=workers).build().unwrap();
+        let pool = Pool::builder().workers(workers..=workers).build().expect("the options are right");
         if warm {
             pool.warm_up(workers);
             until("warm", || pool.stats().workers.idle == workers);
         }
-        let handles: Vec<_> = (0..40).map(|n| pool.submit(move |_| work(MILLI * (n % 2))).unwrap()).collect();
-        let report = pool.shutdown(Shutdown::drain()).wait().unwrap();
+        let handles: Vec<_> =
+            (0..40).map(|n| pool.submit(move |_| work(MILLI * (n % 2))).expect("it is open")).collect();
+        let report = pool.shutdown(Shutdown::drain()).wait().expect("not on a worker");
         assert_eq!(report.accepted, 40);
         lost +=
             handles.into_iter().filter(|handle| handle.outcome() != Some(Outcome::Completed)).count() as u64;
@@ -326,8 +327,10 @@ fn jdk_children_of_draining_tasks_run() {
         pool.execute(move |task| {
             door.pass();
             if n < 10 {
-                task.execute(move |_| drop(ran.fetch_add(1, SeqCst)))
-                    .expect("a draining pool takes children");
+                task.execute(move |_| {
+                    ran.fetch_add(1, SeqCst);
+                })
+                .expect("a draining pool takes children");
             }
         })
         .unwrap();
@@ -445,7 +448,10 @@ fn rusty_pool_shutdown_join_returns_after_the_last_task() {
         let ran = Arc::new(AtomicU64::new(0));
         for _ in 0..200 {
             let ran = Arc::clone(&ran);
-            pool.execute(move |_| drop(ran.fetch_add(1, SeqCst))).unwrap();
+            pool.execute(move |_| {
+                ran.fetch_add(1, SeqCst);
+            })
+            .unwrap();
         }
         pool.shutdown(Shutdown::drain()).wait().unwrap();
         assert_eq!(ran.load(SeqCst), 200, "round {round}");
@@ -460,8 +466,9 @@ fn tokio_graceful_shutdown_says_who_still_runs() {
     let latch = Latch::default();
     let _opens = OpensAtLast(latch.clone());
     let door = latch.clone();
-    let _ = pool.task("the blocking call").submit(move |_| door.pass()).unwrap();
+    let handle = pool.task("the blocking call").submit(move |_| door.pass()).unwrap();
     until("it runs", || latch.came() == 1);
+    drop(handle);
     let closing = pool.shutdown(Shutdown::drain().within(200 * MILLI));
     let still = closing.wait_timeout(MILLI).unwrap_err();
     assert!(still.to_string().contains("the blocking call"), "{still}");
