@@ -1,0 +1,209 @@
+//! Executor cases SN: the forced end (abort).
+
+#[expect(dead_code, reason = "each group uses its part of the helpers")]
+mod common;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
+
+use common::{Count, Gate, LONG, Ledger, Me, failure, over, until, value};
+use ebbtide::{CancelReason, Cancelled, Mode, Outcome, Phase, Pool, Shutdown, TaskInfo, Turn, Wrap};
+
+#[test]
+fn sn_01_an_abort_gives_back_what_did_not_start() {
+    let pool = Pool::builder().workers(2..=2).build().unwrap();
+    let (ledger, gate, ran) = (Ledger::new(), Gate::new(), Count::new());
+    let handles: Vec<_> = (0..5)
+        .map(|_| {
+            let (pass, ran) = (gate.clone(), ran.clone());
+            let task = move |_: &Me<'_>| {
+                ran.up();
+                pass.pass();
+            };
+            ledger.keep(pool.submit(task).unwrap())
+        })
+        .collect();
+    gate.await_comers(2);
+    let closing = pool.shutdown(Shutdown::abort());
+    assert_eq!(pool.phase(), Phase::Aborting);
+    assert_eq!((pool.stats().queued, pool.waiting().len()), (0, 0));
+    let returned = pool.take_returned();
+    assert_eq!(returned.len(), 3);
+    gate.open();
+    assert_eq!(over(&closing).outcomes.completed, 2, "they returned their values all the same");
+    drop((handles, returned));
+    assert_eq!(ran.get(), 2);
+    ledger.close(&pool);
+}
+
+#[test]
+fn sn_05_every_way_of_submitting_sees_the_abort() {
+    let pool = Pool::builder().workers(3..=3).build().unwrap();
+    let (ledger, begun, seen) = (Ledger::new(), Gate::new(), Count::new());
+    begun.open();
+    let sleeper = || {
+        let (begun, seen) = (begun.clone(), seen.clone());
+        move |task: &Me<'_>| {
+            begun.pass();
+            let slept = task.sleep(LONG);
+            if slept.is_err() && task.cancel_reason() == Some(CancelReason::Abort) {
+                seen.up();
+            }
+            slept
+        }
+    };
+    let body = sleeper();
+    pool.execute(move |task| {
+        let _ = body(task);
+    })
+    .unwrap();
+    ledger.executed(1);
+    let plain = ledger.keep(pool.submit(sleeper()).unwrap());
+    let may_fail = ledger.keep(pool.submit_fallible(sleeper()).unwrap());
+    begun.await_comers(3);
+    over(&pool.shutdown(Shutdown::abort()));
+    assert_eq!(seen.get(), 3);
+    assert_eq!(value(plain), Err(Cancelled), "a plain body's value is a value, whatever it says");
+    assert_eq!(failure(may_fail).outcome(), Outcome::Cancelled);
+    ledger.close(&pool);
+}
+
+#[test]
+fn sn_06_nothing_queued_nothing_returned_and_the_cause_is_named() {
+    let pool = Pool::builder().workers(0..=8).build().unwrap();
+    let (ledger, begun) = (Ledger::new(), Gate::new());
+    begun.open();
+    let come = begun.clone();
+    let task = move |task: &Me<'_>| {
+        come.pass();
+        task.sleep(LONG)
+    };
+    let sleeper = ledger.keep(pool.submit_fallible(task).unwrap());
+    begun.await_comers(1);
+    let closing = pool.shutdown(Shutdown::abort());
+    assert!(pool.take_returned().is_empty());
+    over(&closing);
+    assert_eq!(failure(sleeper).cancel_reason(), Some(&CancelReason::Abort));
+    ledger.close(&pool);
+}
+
+/// The task is held on its worker, taken but not begun, until the abort is there; and then races without a hold.
+#[test]
+fn sn_09_a_task_that_is_just_being_taken_sees_the_abort_before_its_first_line() {
+    let taken = Gate::new();
+    let hold = taken.clone();
+    let decorate = move |_: &TaskInfo<'_>| -> Wrap {
+        let hold = hold.clone();
+        Box::new(move |body| {
+            hold.pass();
+            body();
+        })
+    };
+    let pool = Pool::builder().workers(1..=1).decorate(decorate).build().unwrap();
+    let ledger = Ledger::new();
+    let handle = ledger.keep(pool.submit(|task| task.is_cancelled()).unwrap());
+    taken.await_comers(1);
+    let closing = pool.shutdown(Shutdown::abort());
+    taken.open();
+    assert!(value(handle), "its first line saw the abort");
+    over(&closing);
+    ledger.close(&pool);
+    (0..1_000).for_each(race_with_an_abort);
+}
+
+fn race_with_an_abort(round: usize) {
+    let (pool, ledger) = (Pool::builder().workers(1..=2).build().unwrap(), Ledger::new());
+    let aborted = Arc::new(AtomicBool::new(false));
+    let handles: Vec<_> = (0..8)
+        .map(|_| {
+            let aborted = Arc::clone(&aborted);
+            let first_line = move |task: &Me<'_>| {
+                let after = aborted.load(SeqCst);
+                (after, task.is_cancelled())
+            };
+            ledger.keep(pool.submit(first_line).unwrap())
+        })
+        .collect();
+    (0..round % 500).for_each(|_| std::hint::spin_loop());
+    drop(pool.shutdown(Shutdown::abort()));
+    aborted.store(true, SeqCst);
+    for mut handle in handles {
+        if let Ok((after, seen)) = handle.wait_timeout(LONG) {
+            assert!(seen || !after, "began after the abort and did not see it");
+        }
+    }
+    ledger.close(&pool);
+}
+
+#[test]
+fn sn_16_an_abort_escalates_a_drain() {
+    let (pool, ledger, begun) = (Pool::new(1), Ledger::new(), Gate::new());
+    begun.open();
+    let come = begun.clone();
+    let task = move |task: &Me<'_>| {
+        come.pass();
+        task.sleep(LONG)
+    };
+    let running = ledger.keep(pool.submit_fallible(task).unwrap());
+    begun.await_comers(1);
+    let queued: Vec<_> = (0..5).map(|n| ledger.keep(pool.submit(move |_| n).unwrap())).collect();
+    let drain = pool.shutdown(Shutdown::drain());
+    assert_eq!((pool.phase(), pool.stats().queued), (Phase::Draining, 5));
+    assert!(pool.take_returned().is_empty(), "a drain gives nothing back");
+    let abort = pool.shutdown(Shutdown::abort());
+    assert_eq!(pool.take_returned().len(), 5);
+    let report = over(&drain);
+    assert_eq!((report.asked, report.mode), (Some(Mode::Drain), Some(Mode::Abort)));
+    let escalated = |turn: &Turn| matches!(turn, Turn::Escalated { mode: Mode::Abort, .. });
+    assert!(report.timeline.iter().any(|entry| escalated(&entry.turn)), "{report}");
+    assert_eq!(report.to_json(), over(&abort).to_json(), "one procedure, one report");
+    assert_eq!(failure(running).cancel_reason(), Some(&CancelReason::Abort));
+    assert!(queued.into_iter().all(|handle| failure(handle).is_returned()));
+    ledger.close(&pool);
+}
+
+#[test]
+fn sn_17_a_second_abort_changes_nothing() {
+    let (pool, ledger, gate) = (Pool::new(1), Ledger::new(), Gate::new());
+    let pass = gate.clone();
+    drop(ledger.keep(pool.submit(move |_| pass.pass()).unwrap()));
+    gate.await_comers(1);
+    drop(ledger.keep(pool.submit(|_| ()).unwrap()));
+    let first = pool.shutdown(Shutdown::abort());
+    assert_eq!(pool.take_returned().len(), 1);
+    let second = pool.shutdown(Shutdown::abort());
+    assert!(pool.take_returned().is_empty());
+    gate.open();
+    assert_eq!(over(&first).to_json(), over(&second).to_json());
+    ledger.close(&pool);
+}
+
+#[test]
+fn sn_18_an_abort_of_many_workers_returns_the_tasks_and_another_pool_can_run_them() {
+    let pool = Pool::builder().workers(4..=4).build().unwrap();
+    let (ledger, gate, ran) = (Ledger::new(), Gate::new(), Count::new());
+    for _ in 0..4 {
+        let pass = gate.clone();
+        drop(ledger.keep(pool.submit(move |_| pass.pass()).unwrap()));
+    }
+    gate.await_comers(4);
+    for _ in 0..10 {
+        let ran = ran.clone();
+        drop(ledger.keep(pool.submit(move |_| ran.up()).unwrap()));
+    }
+    let closing = pool.shutdown(Shutdown::abort());
+    let returned = pool.take_returned();
+    assert_eq!(returned.len(), 10);
+    gate.open();
+    over(&closing);
+    let (other, second) = (Pool::new(2), Ledger::new());
+    for task in returned {
+        drop(second.keep(other.resubmit(task).unwrap()));
+    }
+    assert_eq!(second.close(&other).outcomes.completed, 10);
+    assert_eq!(ran.get(), 10);
+    until("nobody of the first pool is left", || pool.stats().workers.alive == 0);
+    ledger.close(&pool);
+}
