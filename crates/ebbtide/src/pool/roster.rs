@@ -308,7 +308,7 @@ impl Roster {
     /// Starts up to `count` of the minimum now. Gives how many that are.
     pub(crate) fn warm(&mut self, count: usize, unserved: Unserved<'_>) -> (usize, Vec<Action>) {
         let before = self.staying();
-        self.floor = self.floor.max((before + count).min(self.min));
+        self.floor = self.floor.max(before.saturating_add(count).min(self.min));
         let actions = self.review(unserved);
         (self.staying() - before, actions)
     }
