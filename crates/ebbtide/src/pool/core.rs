@@ -291,7 +291,7 @@ impl<I: Isolation> Home for Core<I> {
 
 impl<I: Isolation> Employer<I> for Core<I> {
     fn next(&self, seat: &Seat, came: Came) -> Next<I> {
-        let mut arrival = Arrival::FromRun;
+        let mut arrival = if came == Came::Fresh { Arrival::Fresh } else { Arrival::FromRun };
         let mut patience = Patience::UntilTimeout;
         loop {
             if let Some(next) = seat.must() {
@@ -304,7 +304,7 @@ impl<I: Isolation> Employer<I> for Core<I> {
             self.apply(effect);
             match take {
                 Take::Task(entry) => {
-                    if came == Came::Fresh || arrival == Arrival::FromSleep {
+                    if arrival != Arrival::FromRun {
                         self.keep_looking();
                     }
                     return Next::Task(entry);
@@ -323,6 +323,8 @@ impl<I: Isolation> Employer<I> for Core<I> {
 
     fn ready(&self, seat: &Seat, build: Duration, size: Option<u64>) {
         seat.set_size(size.unwrap_or(0));
+        // Before the roster looks at what is unserved: this worker is on its way to it.
+        self.queue.expect(seat.lane);
         self.worker_ready(seat, build);
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Lane<I: Isolation> {
     /// Tasks that have left the queue and are not yet where the pool looks for them: on their way back to their owner, or
     /// to a caller that runs its own. Until then the lane is not quiet.
     pub(crate) under_way: usize,
+    /// New workers of this lane that are ready and have not come yet.
+    pub(crate) coming: usize,
     /// The roster would start a worker for this lane if it were told that one is missing.
     pub(crate) may_grow: bool,
     levels: [Level<I>; Priority::LEVELS],
@@ -51,6 +53,7 @@ impl<I: Isolation> Lane<I> {
             intake: LaneIntake::Open,
             waking: 0,
             under_way: 0,
+            coming: 0,
             may_grow: true,
             levels,
             live: 0,

@@ -97,6 +97,8 @@ pub(crate) type Admission<I> = Result<(Accepted<I>, Overflow<I>), Refusal>;
 /// Where a worker that asks for work comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
+    /// For the first time: it was expected.
+    Fresh,
     FromRun,
     FromSleep,
 }
@@ -165,6 +167,13 @@ impl<I: Isolation> Queue<I> {
             inner.call_for_room(&mut effect);
         }
         effect
+    }
+
+    /// A new worker of `lane` is ready and will ask for work: nobody else need come for the first that waits.
+    pub(crate) fn expect(&self, lane: u32) {
+        if let Some(lane) = self.inner.lock().lane(lane) {
+            lane.coming += 1;
+        }
     }
 
     /// A worker of `lane` asks for work. `stays` is false if it will take none whatever there is.
@@ -328,14 +337,14 @@ impl<I: Isolation> Queue<I> {
         self.inner.lock().lane(lane).is_none_or(|lane| lane.live() == 0 && lane.under_way == 0)
     }
 
-    /// How many tasks of a lane wait with no worker woken for them.
+    /// How many tasks of a lane wait with no worker woken for them or on its way as a new one.
     pub(crate) fn unserved(&self, lane: u32) -> usize {
         let mut inner = self.inner.lock();
         let paused = inner.paused;
         let Some(lane) = inner.lane(lane) else { return 0 };
         // What waits in a closed lane is on its way back.
         let held = paused && lane.intake == LaneIntake::Open || lane.intake == LaneIntake::Closed;
-        if held { 0 } else { lane.live().saturating_sub(lane.waking) }
+        if held { 0 } else { lane.live().saturating_sub(lane.waking + lane.coming) }
     }
 
     pub(crate) fn set_when_full(&self, when_full: WhenFull) {
@@ -451,8 +460,15 @@ impl<I: Isolation> Inner<I> {
 
     /// A worker that slept is awake: it is out of the list, or whoever took it out counted it as waking.
     fn arrive(&mut self, worker: WorkerId, lane: u32, arrival: Arrival) {
-        if arrival == Arrival::FromRun {
-            return;
+        match arrival {
+            Arrival::FromRun => return,
+            Arrival::Fresh => {
+                if let Some(lane) = self.lane(lane) {
+                    lane.coming -= 1;
+                }
+                return;
+            }
+            Arrival::FromSleep => {}
         }
         let before = self.idle.len();
         self.idle.retain(|idle| idle.worker != worker);

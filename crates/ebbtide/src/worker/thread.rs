@@ -53,8 +53,10 @@ pub(crate) trait Employer<I: Isolation>: Gate<I> {
 }
 
 /// Where a worker comes from when it asks for work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Came {
+    /// For the first time in its life; exactly once.
+    #[default]
     Fresh,
     FromTask,
     FromSnapshot,
@@ -76,6 +78,7 @@ pub(crate) struct ThreadWorker<I: Isolation> {
 /// What the present worker has done so far, for its limits.
 #[derive(Default)]
 struct Tally {
+    came: Came,
     tasks: u64,
     failures: u32,
 }
@@ -163,7 +166,7 @@ impl<I: Isolation> ThreadWorker<I> {
 
     /// Runs tasks until it is time to go, and says why; `None` if the thread was abandoned.
     fn work(&self, state: &mut I::State, tally: &mut Tally) -> Option<RetireReason> {
-        let mut came = if tally.tasks == 0 { Came::Fresh } else { Came::FromTask };
+        let mut came = std::mem::replace(&mut tally.came, Came::FromTask);
         loop {
             match self.employer.next(&self.seat, came) {
                 Next::Leave => return Some(self.employer.why(&self.seat)),
