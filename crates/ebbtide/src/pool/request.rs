@@ -296,11 +296,14 @@ impl<I: Isolation> Core<I> {
     }
 
     pub(crate) fn resize(&self, min: usize, max: usize) -> (usize, usize) {
-        self.drive(|control, _, _| {
+        let before = self.drive(|control, _, _| {
             let before = control.roster.limits();
             let unserved = |lane| self.queue.unserved(lane);
             (control.roster.resize(min, max, &unserved), before)
-        })
+        });
+        // Who sleeps for good because it belonged to the least may be above it now.
+        self.queue.rouse_all();
+        before
     }
 
     pub(crate) fn warm(&self, count: usize) -> usize {

@@ -322,6 +322,12 @@ impl<I: Isolation> Queue<I> {
         }
     }
 
+    /// Wakes all idle workers out of turn: the idle time of each begins anew.
+    pub(crate) fn rouse_all(&self) {
+        let threads: Vec<_> = self.inner.lock().idle.iter().map(|idle| idle.thread.clone()).collect();
+        threads.iter().for_each(Thread::unpark);
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         let inner = self.inner.lock();
         Counts {
