@@ -390,7 +390,8 @@ impl<I: Isolation> Core<I> {
             }
             _ => {
                 sync::park();
-                patience
+                // Somebody woke it: if there is nothing to take, it may be because the size was changed.
+                Patience::UntilTimeout
             }
         }
     }
