@@ -130,6 +130,15 @@ impl<I: Isolation, J: Job<I>> AnyCell for TaskCell<I, J> {
 
 impl<I: Isolation, J: Job<I>> Runnable<I> for TaskCell<I, J> {
     fn run(&self, state: &mut I::State, context: &Context<'_, I>) -> Outcome {
+        // Its token may have been cancelled when it was submitted, or be on its way through those under it.
+        if let Some(reason) = self.header.revoked() {
+            let outcome = reason.outcome();
+            // SAFETY: the caller's start succeeded, so the word says Running and names it.
+            let body = unsafe { self.replace(Stage::Error(TaskError::cancelled(reason))) };
+            let wrap = self.header.extras().and_then(|extras| extras.wrap.lock().take());
+            panics::drop_quietly((body, wrap));
+            return outcome;
+        }
         // SAFETY: the caller's start succeeded, so the word says Running and names it.
         let Stage::Body(job) = (unsafe { self.replace(Stage::Empty) }) else { return Outcome::Failed };
         let (stage, outcome) = match self.call(job, state, context) {

@@ -11,7 +11,7 @@
 use std::{sync::Arc, task::Waker, time::Duration};
 
 use super::{
-    cancel::CancelGuard,
+    cancel::{CancelGuard, CancelToken},
     gate::{HomeId, Place, Ticket},
     id::{TaskId, WorkerId},
     outcome::{CancelReason, Outcome, ReturnReason},
@@ -77,6 +77,7 @@ pub(crate) struct Extras {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) key: Option<Arc<str>>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) parent: Option<CancelToken>,
     pub(crate) scoped: bool,
     pub(crate) wrap: Mutex<Option<Wrap>>,
     pub(crate) holds: Mutex<Holds>,
@@ -225,6 +226,11 @@ impl Header {
 
     pub(crate) fn reason(&self) -> Option<CancelReason> {
         self.side.lock().as_ref()?.reason.clone()
+    }
+
+    /// Why it must not begin: the token it was submitted under is cancelled.
+    pub(crate) fn revoked(&self) -> Option<CancelReason> {
+        Some(self.extras()?.parent.as_ref()?.reason()?.as_parent())
     }
 
     /// Writes down that a running task is asked to cancel. False if it was asked before.

@@ -189,6 +189,7 @@ impl<'p, I: Isolation> Task<'p, I> {
                 name: name.clone(),
                 key: key.clone(),
                 timeout: *timeout,
+                parent: parent.clone(),
                 scoped: *scoped,
                 ..Extras::default()
             };
