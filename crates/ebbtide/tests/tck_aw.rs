@@ -1,5 +1,6 @@
 //! Executor cases AW: waiting for the end. There is nothing to wait with before a shutdown or restart was asked for: both
 //! give the handle that waits.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[expect(dead_code, reason = "each group uses its part of the helpers")]
 mod common;

@@ -1,4 +1,5 @@
 //! Executor cases CL: closing, and ends of scopes. "Close" is a shutdown that is waited for.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[expect(dead_code, reason = "each group uses its part of the helpers")]
 mod common;

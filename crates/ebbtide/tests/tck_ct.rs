@@ -1,4 +1,5 @@
 //! Executor cases CT: idle workers that leave. What the JDK calls "allow core threads to time out" is a least of 0.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[expect(dead_code, reason = "each group uses its part of the helpers")]
 mod common;

@@ -1,4 +1,5 @@
 //! Executor cases ST: the states of a pool, and asking for them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[expect(dead_code, reason = "each group uses its part of the helpers")]
 mod common;

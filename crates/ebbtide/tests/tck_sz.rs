@@ -1,5 +1,6 @@
 //! Executor cases SZ: how many workers, how long they stay, how much may wait. Core and maximum are the ends of one range, so
 //! contradictions that the JDK has setters for cannot be said one by one.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[expect(dead_code, reason = "each group uses its part of the helpers")]
 mod common;
