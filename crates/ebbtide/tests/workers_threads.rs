@@ -6,6 +6,7 @@
 mod common;
 
 use std::{
+    collections::HashSet,
     ops::RangeInclusive,
     sync::{Arc, Mutex},
     thread,
@@ -356,46 +357,51 @@ fn p_05_workers_that_cannot_be_started_break_the_pool_and_a_restart_repairs_it()
 /// Four workers with one limit and jitter: they do not go together, capacity never drops, nothing is lost.
 #[test]
 fn p_09_workers_retire_one_after_the_other_and_lose_nothing() {
-    const TASKS: u64 = 4_000;
-    let (ends, reasons) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
-    let (book, whys) = (Arc::clone(&ends), Arc::clone(&reasons));
-    let hook = move |event: &Event| {
-        if let Event::WorkerEnded { tasks, .. } = event {
-            book.lock().unwrap().push(*tasks);
+    let (told, ends) = (Arc::new(Mutex::new(HashSet::new())), Arc::new(Mutex::new(Vec::new())));
+    let (tellings, book, reasons) = (Arc::clone(&told), Arc::clone(&ends), Count::new());
+    let hook = move |event: &Event| match event {
+        Event::WorkerRetiring { worker, reason: RetireReason::Tasks } => {
+            tellings.lock().unwrap().insert(*worker);
+        }
+        Event::WorkerEnded { worker, tasks } => book.lock().unwrap().push((*worker, *tasks)),
+        _ => {}
+    };
+    let by_tasks = reasons.clone();
+    let lay_down = move |_: &mut u64, why| {
+        if why == RetireReason::Tasks {
+            by_tasks.up();
         }
     };
-    let pool = Pool::builder()
-        .workers(4..=4)
-        .queue(TASKS as usize)
-        .warm()
-        .retire(Retirement::new().after_tasks(100).jitter(0.5))
-        .on_event(hook)
-        .state(|_| 0_u64)
-        .on_retire(move |_, why| whys.lock().unwrap().push(why))
-        .build()
-        .unwrap();
+    let builder = Pool::builder().workers(4..=4).warm().on_event(hook);
+    let builder = builder.retire(Retirement::new().after_tasks(100).jitter(0.5));
+    let pool = builder.state(|_| 0_u64).on_retire(lay_down).build().unwrap();
     let (ledger, ran) = (Ledger::new(), Count::new());
     until("four serve", || pool.stats().workers.idle == 4);
-    for n in 0..TASKS {
-        let ran = ran.clone();
-        let task = move |own: &mut u64, _: &ebbtide::Context<'_, ebbtide::Threads<u64>>| {
-            *own += 1;
-            ran.up();
-            n
-        };
-        drop(ledger.keep(pool.submit(task).unwrap()));
-        if n % 50 == 0 {
-            assert!(pool.stats().workers.alive >= 4, "a replacement is there first");
+    let mut submitted = 0;
+    while ends.lock().unwrap().len() < 12 {
+        for _ in 0..100 {
+            let ran = ran.clone();
+            let task = move |own: &mut u64, _: &ebbtide::Context<'_, ebbtide::Threads<u64>>| {
+                *own += 1;
+                ran.up();
+            };
+            drop(ledger.keep(pool.submit(task).unwrap()));
         }
+        submitted += 100;
+        assert!(pool.stats().workers.alive >= 4, "a replacement is there first");
+        until("the hundred have run", || ran.get() == submitted);
+        assert!(submitted < 10_000_000, "nobody retires");
     }
-    until("all have run", || ran.get() == TASKS);
-    until("one has retired", || !ends.lock().unwrap().is_empty());
-    assert_eq!(ledger.close(&pool).outcomes.completed, TASKS);
-    let retired = reasons.lock().unwrap().iter().filter(|why| **why == RetireReason::Tasks).count();
-    let ends = ends.lock().unwrap();
-    assert!(retired >= 8, "{retired} of {} retired after their tasks", ends.len());
-    let least = *ends[..retired.min(ends.len())].iter().min().unwrap();
-    assert!(least >= 50, "with half of a hundred as jitter nobody goes before fifty: {least}");
+    assert_eq!(ledger.close(&pool).outcomes.completed, submitted);
+    let told = told.lock().unwrap();
+    let retired: Vec<_> = ends.lock().unwrap().iter().filter(|(id, _)| told.contains(id)).copied().collect();
+    assert!(retired.len() >= 12 && reasons.get() >= 12, "{retired:?}");
+    assert!(
+        retired.iter().all(|(_, tasks)| *tasks >= 50),
+        "half of a hundred is all that jitter takes: {retired:?}"
+    );
+    let different: HashSet<_> = retired.iter().map(|(_, tasks)| tasks).collect();
+    assert!(different.len() > 1, "not one limit for all: {retired:?}");
 }
 
 #[test]
