@@ -11,7 +11,7 @@ use crate::{
         Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    task::isolation::Isolation,
+    task::{isolation::Isolation, panics},
     timer::Alarm,
 };
 
@@ -153,7 +153,7 @@ impl Renewal {
             self.pending.store(false, Ordering::Relaxed);
         }
         if let Some(asks) = &self.plan.asks
-            && asks(event)
+            && panics::quietly(|| asks(event)).unwrap_or(false)
         {
             self.renew(core);
         }

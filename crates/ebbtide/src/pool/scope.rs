@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use super::pools::Pool;
+use super::{core::Core, pools::Pool};
 use crate::{
     clock::Moment,
     error::{RejectReason, SubmitError, WaitError},
@@ -63,6 +63,13 @@ struct Bodies {
 /// Counts one body for as long as it lives.
 struct Guard(Arc<Bodies>);
 
+/// Waits out the bodies when it is dropped, however the scope is left: soundness hangs on it.
+struct WaitOut<'w, I: Isolation> {
+    bodies: &'w Bodies,
+    /// The pool, where the scope was opened on one of its workers, which waits from the beginning to the end.
+    home: Option<&'w Core<I>>,
+}
+
 /// Whether waiting for this scope's tasks can end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hope {
@@ -104,6 +111,15 @@ impl Bodies {
             inner.1.register(key, waker);
             (inner.0 == 0).then_some(())
         });
+    }
+}
+
+impl<I: Isolation> Drop for WaitOut<'_, I> {
+    fn drop(&mut self) {
+        self.bodies.wait();
+        if let Some(home) = self.home {
+            home.end_wait();
+        }
     }
 }
 
@@ -225,9 +241,9 @@ impl<I: Isolation> Pool<I> {
     /// ```
     #[doc(alias = "StructuredTaskScope")]
     pub fn scope<'env, R>(&'env self, f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env, I>) -> R) -> R {
-        let home = gate::is_worker_here(self.core().home).then(|| Arc::clone(self.core()));
-        let waits = home.as_ref().is_some_and(|home| home.begin_wait());
-        let hope = if home.is_some() && !waits { Hope::None } else { Hope::Some };
+        let here = gate::is_worker_here(self.core().home);
+        let waits = here && self.core().begin_wait();
+        let hope = if here && !waits { Hope::None } else { Hope::Some };
         let scope = Scope {
             pool: self,
             bodies: Arc::new(Bodies { inner: Mutex::new((0, Wakers::default())) }),
@@ -237,14 +253,12 @@ impl<I: Isolation> Pool<I> {
             _scope: PhantomData,
             _env: PhantomData,
         };
+        let wait_out = WaitOut { bodies: &scope.bodies, home: waits.then(|| &**self.core()) };
         let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
         if result.is_err() {
             scope.token.cancel();
         }
-        scope.bodies.wait();
-        if let (true, Some(home)) = (waits, home) {
-            home.end_wait();
-        }
+        drop(wait_out);
         match result {
             Ok(result) => result,
             Err(payload) => resume_unwind(payload),

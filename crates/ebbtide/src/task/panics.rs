@@ -1,7 +1,9 @@
 //! Panics that are not a task's outcome: where they began, and those of user code that is dropped.
 
 use std::{
+    any::Any,
     cell::RefCell,
+    mem,
     panic::{self, AssertUnwindSafe, catch_unwind},
     sync::{
         Once,
@@ -25,7 +27,8 @@ pub fn locate_panics() {
         let next = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             let place = info.location().map(ToString::to_string);
-            LOCATION.with(|location| *location.borrow_mut() = place);
+            // A panic in a thread-local's destructor may come when this one's is over.
+            let _ = LOCATION.try_with(|location| *location.borrow_mut() = place);
             next(info);
         }));
     });
@@ -37,8 +40,26 @@ pub(crate) fn take_location() -> Option<String> {
 
 /// Drops what belongs to a user. A panic there is caught and counted: it must not take a worker or a lock with it.
 pub(crate) fn drop_quietly<T>(value: T) {
-    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+    let _ = quietly(|| drop(value));
+}
+
+/// Calls what belongs to a user and is nobody's task: a destructor, a hook, a waker. A panic there is caught and counted.
+pub(crate) fn quietly<T>(call: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(value) => Some(value),
+        Err(payload) => {
+            count_drop_panic();
+            bury(payload);
+            None
+        }
+    }
+}
+
+/// Drops a panic's payload, which may panic itself; what that leaves behind is leaked.
+pub(crate) fn bury(payload: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         count_drop_panic();
+        mem::forget(second);
     }
 }
 

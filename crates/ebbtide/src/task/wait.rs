@@ -5,6 +5,7 @@ use std::{
     task::{Wake, Waker},
 };
 
+use super::panics;
 use crate::{
     clock::Moment,
     sync::{self, Thread},
@@ -31,7 +32,7 @@ sync::thread_local! {
 ///
 /// `poll` must leave the waker where it is woken when the answer changes. Spurious wake-ups only poll again.
 pub(crate) fn block_until<T>(until: Option<Moment>, mut poll: impl FnMut(&Waker) -> Option<T>) -> Option<T> {
-    WAKER.with(|waker| {
+    let mut wait = |waker: &Waker| {
         loop {
             if let Some(value) = poll(waker) {
                 return Some(value);
@@ -47,7 +48,9 @@ pub(crate) fn block_until<T>(until: Option<Moment>, mut poll: impl FnMut(&Waker)
                 }
             }
         }
-    })
+    };
+    // In the destructor of another thread-local ours may be gone; waiting must not fail even there.
+    WAKER.try_with(&mut wait).unwrap_or_else(|_| wait(&Waker::from(Arc::new(Unpark(sync::current())))))
 }
 
 /// Those who wait for one thing, each under a key of its own so that polling again replaces its waker.
@@ -71,7 +74,10 @@ impl Wakers {
 }
 
 pub(crate) fn wake_all(wakers: Vec<(usize, Waker)>) {
-    for (_, waker) in wakers {
-        waker.wake();
-    }
+    wakers.into_iter().for_each(|(_, waker)| wake(waker));
+}
+
+/// Wakes one. A waker is its executor's code: if it panics, whoever else is to be woken or told must be all the same.
+pub(crate) fn wake(waker: Waker) {
+    let _ = panics::quietly(|| waker.wake());
 }

@@ -131,10 +131,11 @@ impl<I: Isolation> ThreadWorker<I> {
                 self.employer.ready(&self.seat, Moment::now().since(began), size);
                 return Some(state);
             }
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => panics::quietly(move || error.to_string())
+                .unwrap_or_else(|| "an error that panics when it is shown".to_owned()),
             Err(payload) => {
                 let message = format!("building its state panicked: {}", panic_message(&*payload));
-                panics::drop_quietly(payload);
+                panics::bury(payload);
                 message
             }
         };
@@ -150,7 +151,7 @@ impl<I: Isolation> ThreadWorker<I> {
                 Ok(why) => break why,
                 Err(payload) => {
                     panics::count_drop_panic();
-                    panics::drop_quietly(payload);
+                    panics::bury(payload);
                 }
             }
         };
@@ -158,8 +159,7 @@ impl<I: Isolation> ThreadWorker<I> {
             self.save(&mut state);
         }
         if let (Some(why), Some(hook)) = (why, &self.craft.on_retire) {
-            let call = catch_unwind(AssertUnwindSafe(|| hook(&mut state, why)));
-            panics::drop_quietly(call.map_err(|_| panics::count_drop_panic()));
+            let _ = panics::quietly(|| hook(&mut state, why));
         }
         panics::drop_quietly(state);
     }
@@ -190,16 +190,7 @@ impl<I: Isolation> ThreadWorker<I> {
     }
 
     fn save(&self, state: &mut I::State) {
-        let saved = self.craft.save.as_ref().map(|save| catch_unwind(AssertUnwindSafe(|| save(state))));
-        let snapshot = match saved {
-            Some(Ok(snapshot)) => Some(snapshot),
-            Some(Err(payload)) => {
-                panics::count_drop_panic();
-                panics::drop_quietly(payload);
-                None
-            }
-            None => None,
-        };
+        let snapshot = self.craft.save.as_ref().and_then(|save| panics::quietly(|| save(state)));
         self.seat.snapshot_done();
         self.employer.snapshot(&self.seat, snapshot);
     }
@@ -305,7 +296,7 @@ impl<I: Isolation> ThreadWorker<I> {
 
     fn measure(&self, state: &I::State) -> Option<u64> {
         let measure = self.craft.measure.as_ref()?;
-        catch_unwind(AssertUnwindSafe(|| measure(state))).ok()
+        panics::quietly(|| measure(state))
     }
 
     /// This worker's own number of tasks: the limit, less its part of the jitter.
