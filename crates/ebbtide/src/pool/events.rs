@@ -125,7 +125,8 @@ pub(crate) type Hook = Box<dyn Fn(&Event) + Send + Sync>;
 pub(crate) struct Hub {
     hook: Option<Hook>,
     watched: AtomicBool,
-    streams: Mutex<Vec<Weak<Stream>>>,
+    /// `None` when the pool has terminated.
+    streams: Mutex<Option<Vec<Weak<Stream>>>>,
 }
 
 struct Stream {
@@ -143,7 +144,7 @@ struct Inner {
 impl Hub {
     pub(crate) fn new(hook: Option<Hook>) -> Self {
         let watched = AtomicBool::new(hook.is_some());
-        Self { hook, watched, streams: Mutex::new(Vec::new()) }
+        Self { hook, watched, streams: Mutex::new(Some(Vec::new())) }
     }
 
     /// True if anybody would see an event; asked before one is made on a path that should be quick.
@@ -153,8 +154,17 @@ impl Hub {
 
     pub(crate) fn subscribe(&self) -> Events {
         let stream = Arc::new(Stream { inner: Mutex::new(Inner::default()) });
-        self.streams.lock().push(Arc::downgrade(&stream));
-        self.watched.store(true, Ordering::Relaxed);
+        let open = match &mut *self.streams.lock() {
+            Some(streams) => {
+                streams.push(Arc::downgrade(&stream));
+                self.watched.store(true, Ordering::Relaxed);
+                true
+            }
+            None => false,
+        };
+        if !open {
+            stream.close();
+        }
         Events { stream, key: next_key() }
     }
 
@@ -162,34 +172,38 @@ impl Hub {
     pub(crate) fn send(&self, event: &Event) {
         crate::pool::trace::event(event);
         if let Some(hook) = &self.hook {
-            let call = std::panic::AssertUnwindSafe(|| hook(event));
-            if std::panic::catch_unwind(call).is_err() {
-                crate::task::panics::count_drop_panic();
+            let _ = crate::task::panics::quietly(|| hook(event));
+        }
+        // Readers are woken after the lock is released: a waker may run its reader at once.
+        let streams: Vec<_> = {
+            let mut streams = self.streams.lock();
+            let Some(streams) = &mut *streams else { return };
+            streams.retain(|stream| stream.strong_count() > 0);
+            if streams.is_empty() && self.hook.is_none() {
+                self.watched.store(false, Ordering::Relaxed);
             }
-        }
-        let mut streams = self.streams.lock();
-        streams.retain(|stream| stream.strong_count() > 0);
-        if streams.is_empty() && self.hook.is_none() {
-            self.watched.store(false, Ordering::Relaxed);
-        }
-        let streams: Vec<_> = streams.iter().filter_map(Weak::upgrade).collect();
+            streams.iter().filter_map(Weak::upgrade).collect()
+        };
         streams.iter().for_each(|stream| stream.push(event.clone()));
     }
 
+    /// Nothing more will be sent.
     pub(crate) fn close(&self) {
-        let streams = std::mem::take(&mut *self.streams.lock());
-        for stream in streams.iter().filter_map(Weak::upgrade) {
-            let wakers = {
-                let mut inner = stream.inner.lock();
-                inner.closed = true;
-                inner.wakers.take()
-            };
-            wait::wake_all(wakers);
-        }
+        let streams = self.streams.lock().take().unwrap_or_default();
+        streams.iter().filter_map(Weak::upgrade).for_each(|stream| stream.close());
     }
 }
 
 impl Stream {
+    fn close(&self) {
+        let wakers = {
+            let mut inner = self.inner.lock();
+            inner.closed = true;
+            inner.wakers.take()
+        };
+        wait::wake_all(wakers);
+    }
+
     fn push(&self, event: Event) {
         let wakers = {
             let mut inner = self.inner.lock();
