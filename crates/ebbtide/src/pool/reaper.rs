@@ -1,54 +1,99 @@
-//! The thread that joins threads that have said their last word.
+//! Joins threads that have said their last word.
 //!
-//! Joining waits for the destructors of a thread's locals, which are the user's: it must not be done by the one that rings alarms.
+//! Joining waits for the destructors of a thread's locals, which are the user's: it must not be done by the one that rings alarms,
+//! and one that hangs there must not hold up the threads of other pools. So there is one reaper, and another when it is held up.
 
 use crate::sync::{self, JoinHandle};
 
 #[cfg(not(shuttle))]
 mod imp {
-    use std::sync::{Mutex, PoisonError, mpsc};
+    use std::{
+        collections::VecDeque,
+        sync::{Condvar, Mutex, MutexGuard, PoisonError},
+        time::Duration,
+    };
 
     use super::{JoinHandle, sync};
+    use crate::{clock::Moment, task::panics, timer::Alarm};
+
+    /// How long a thread's end may hold up those who wait to be joined after it.
+    const PATIENCE: Duration = Duration::from_millis(50);
 
     type Job = (JoinHandle<()>, Box<dyn FnOnce() + Send>);
 
-    static REAPER: Mutex<Option<mpsc::Sender<Job>>> = Mutex::new(None);
+    struct Reapers {
+        jobs: VecDeque<Job>,
+        /// Threads of ours, and how many of them have nothing to do.
+        alive: usize,
+        idle: usize,
+    }
+
+    static REAPERS: Mutex<Reapers> = Mutex::new(Reapers { jobs: VecDeque::new(), alive: 0, idle: 0 });
+    static CALL: Condvar = Condvar::new();
+
+    fn reapers() -> MutexGuard<'static, Reapers> {
+        REAPERS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     pub(crate) fn join(thread: JoinHandle<()>, then: impl FnOnce() + Send + 'static) {
-        let mut job: Job = (thread, Box::new(then));
-        let mut reaper = REAPER.lock().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..2 {
-            if reaper.is_none() {
-                *reaper = start();
-            }
-            let Some(sender) = reaper.as_ref() else { break };
-            match sender.send(job) {
-                Ok(()) => return,
-                Err(mpsc::SendError(back)) => job = back,
-            }
-            *reaper = None;
+        let mut reapers = reapers();
+        reapers.jobs.push_back((thread, Box::new(then)));
+        if reapers.alive == 0 {
+            let let_go = reapers.hire();
+            drop(reapers);
+            let_go.into_iter().for_each(|(thread, then)| {
+                drop(thread);
+                then();
+            });
+        } else if reapers.jobs.len() <= reapers.idle {
+            CALL.notify_one();
+        } else {
+            drop(reapers);
+            look_after();
         }
-        let_go(job);
     }
 
-    fn start() -> Option<mpsc::Sender<Job>> {
-        let (sender, receiver) = mpsc::channel::<Job>();
-        let body = move || receiver.into_iter().for_each(run);
-        sync::spawn("ebbtide-reaper".to_owned(), Some(256 * 1024), body).ok()?;
-        Some(sender)
+    /// Sees later whether the reapers are held up, and has another one help them then.
+    fn look_after() {
+        let look = || {
+            let mut reapers = reapers();
+            if !reapers.jobs.is_empty() {
+                let _nobody = reapers.hire();
+                drop(reapers);
+                look_after();
+            }
+        };
+        Alarm::at(Moment::now().plus(PATIENCE), look).leave();
     }
 
-    /// Without a reaper the thread is let go instead of joined: a machine that can start no thread has worse troubles.
-    fn let_go((thread, then): Job) {
-        drop(thread);
-        then();
+    impl Reapers {
+        /// Starts another reaper. Where there is none and none can be started, gives what is to be let go instead of joined: a
+        /// machine that can start no thread has worse troubles.
+        fn hire(&mut self) -> VecDeque<Job> {
+            let started = sync::spawn("ebbtide-reaper".to_owned(), Some(256 * 1024), run);
+            self.alive += usize::from(started.is_ok());
+            if self.alive == 0 { std::mem::take(&mut self.jobs) } else { VecDeque::new() }
+        }
     }
 
-    fn run((thread, then): Job) {
-        // A worker's own panics are caught inside it; one from a thread-local's destructor ends nothing else.
-        drop(thread.join());
-        let call = std::panic::AssertUnwindSafe(then);
-        drop(std::panic::catch_unwind(call));
+    fn run() {
+        let mut waiting = reapers();
+        loop {
+            while let Some((thread, then)) = waiting.jobs.pop_front() {
+                drop(waiting);
+                // A worker's own panics are caught inside it; one from a thread-local's destructor ends nothing else.
+                let _ = thread.join().map_err(panics::bury);
+                let _ = panics::quietly(then);
+                waiting = reapers();
+            }
+            if waiting.idle > 0 {
+                waiting.alive -= 1;
+                return;
+            }
+            waiting.idle += 1;
+            waiting = CALL.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting.idle -= 1;
+        }
     }
 }
 
