@@ -17,7 +17,8 @@ use crate::{
     task::{
         context::Context,
         error::{BoxError, TaskError},
-        handle::{Handle, next_key},
+        gate::HomeId,
+        handle::{Handle, Waiting, next_key},
         id::TaskId,
         isolation::{Stateless, Threads},
         wait::{self, Wakers},
@@ -58,6 +59,9 @@ pub enum FirstError {
     /// All of them ended without success; this is how the last one did.
     #[error("no task succeeded; the last: {0}")]
     AllFailed(TaskError),
+    /// On the last worker of the pool: waiting would leave nobody to run them. None was submitted.
+    #[error("waiting here would deadlock: the last worker of the pool would wait for its own pool")]
+    WouldDeadlock,
     /// The time passed; all were asked to cancel.
     #[error("no task succeeded in time; all were asked to cancel")]
     TimedOut,
@@ -268,6 +272,7 @@ pub fn join_all<T: Send + 'static>(
 }
 
 fn first<T, F>(
+    home: HomeId,
     tasks: impl IntoIterator<Item = F>,
     timeout: Option<Duration>,
     submit: impl Fn(F) -> Result<Handle<T>, SubmitError<F>>,
@@ -275,6 +280,7 @@ fn first<T, F>(
 where
     T: Send + 'static,
 {
+    let _waiting = Waiting::begin(home).map_err(|_| FirstError::WouldDeadlock)?;
     let completions = Completions::new();
     let mut rejected = None;
     let mut under_way = 0_usize;
@@ -367,7 +373,7 @@ macro_rules! gather_methods {
                 T: Send + 'static,
                 E: Into<BoxError> + 'static,
             {
-                first(tasks, timeout, |task| self.submit_fallible(task))
+                first(self.core().home, tasks, timeout, |task| self.submit_fallible(task))
             }
         }
     };

@@ -15,7 +15,7 @@ use std::{
 use super::{
     cell::{self, AnyCell, Resolve},
     error::TaskError,
-    gate::{self, Home},
+    gate::{self, Home, HomeId},
     header::TaskState,
     id::TaskId,
     outcome::{CancelReason, Outcome},
@@ -155,17 +155,23 @@ fn block_on<C: AnyCell + ?Sized>(cell: &C, key: usize, until: Option<Moment>) ->
     if header.outcome().is_some() {
         return Ok(true);
     }
-    let home = if gate::is_worker_here(header.home()) { header.home().find() } else { None };
-    let _waiting = match home {
-        Some(home) if !home.begin_wait() => return Err(WaitError::WouldDeadlock),
-        Some(home) => Some(Waiting(home)),
-        None => None,
-    };
+    let _waiting = Waiting::begin(header.home())?;
     Ok(wait::block_until(until, |waker| header.poll_outcome(key, waker)).is_some())
 }
 
 /// Says that the worker waits no more, also when the wait ends by unwinding.
-struct Waiting(Arc<dyn Home>);
+pub(crate) struct Waiting(Arc<dyn Home>);
+
+impl Waiting {
+    /// Says that the calling thread is going to wait for a task of a pool; `None` if it is no worker of that pool.
+    pub(crate) fn begin(home: HomeId) -> Result<Option<Self>, WaitError> {
+        let home = if gate::is_worker_here(home) { home.find() } else { None };
+        match home {
+            Some(home) if !home.begin_wait() => Err(WaitError::WouldDeadlock),
+            home => Ok(home.map(Self)),
+        }
+    }
+}
 
 impl Drop for Waiting {
     fn drop(&mut self) {
