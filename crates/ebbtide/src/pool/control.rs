@@ -75,6 +75,8 @@ pub(crate) struct Procedural {
     pub(crate) what: What,
     pub(crate) draft: Draft,
     pub(crate) shared: Arc<Shared>,
+    /// When it is over at the latest.
+    pub(crate) due: Moment,
     /// The pool itself: dropped by its owner, it lives until those who wait for the end have heard of it.
     pub(crate) keeps: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
@@ -144,6 +146,11 @@ impl Control {
     pub(crate) fn lane_seats(&self, lane: u32) -> impl Iterator<Item = &Arc<Seat>> {
         let desks = self.desks.values().map(|desk| &desk.seat);
         desks.chain(&self.guests).filter(move |seat| seat.lane == lane)
+    }
+
+    /// The seats of a worker; of all guests, if that is what it is.
+    pub(crate) fn seats_at(&self, worker: WorkerId) -> Vec<Arc<Seat>> {
+        self.seats().filter(|seat| seat.id == worker).cloned().collect()
     }
 
     /// The seat where a task runs.

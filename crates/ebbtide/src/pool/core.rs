@@ -178,16 +178,23 @@ impl<I: Isolation> Core<I> {
 
     /// The keeper's round: remembers who runs since when; goes on while anybody does.
     fn look(&self) {
-        let busy = !self.control.lock().look(Moment::now()).is_empty();
+        let busy = self.look_round();
         self.publish();
         if busy {
             self.look_later();
             return;
         }
         self.looking.store(false, Ordering::Release);
-        if !self.control.lock().look(Moment::now()).is_empty() {
+        if self.look_round() {
             self.keep_looking();
         }
+    }
+
+    /// Looks at every seat. True while the next round is needed: while anybody runs a task, or is between two.
+    fn look_round(&self) -> bool {
+        let control = self.control.lock();
+        let running = !control.look(Moment::now()).is_empty();
+        running || control.desks.len() > self.queue.counts().idle
     }
 }
 
@@ -263,10 +270,9 @@ impl<I: Isolation> Home for Core<I> {
     fn asked(&self, cell: &Arc<dyn AnyCell>) {
         let header = cell.header();
         let reason = header.reason().unwrap_or(CancelReason::Abort);
-        let seat = self.control.lock().seat_of(header.worker(), header.id());
-        if let Some(seat) = seat {
-            seat.ring(header.id(), reason);
-        }
+        // Rung at whether its run is to be seen yet or not: a body that takes its token later finds the request itself.
+        let seats = self.control.lock().seats_at(header.worker());
+        seats.iter().for_each(|seat| seat.ring(header.id(), reason.clone()));
         self.abandon_later(cell, self.config.grace);
     }
 

@@ -14,7 +14,6 @@ use super::{
     core::Core,
     events::Event,
     phase::{self, Ask, Cause, Phase},
-    reaper,
     roster::Action,
 };
 use crate::{
@@ -301,7 +300,7 @@ impl<I: Isolation> Core<I> {
         control.roster.review(&self.unserved())
     }
 
-    fn worker_joined(&self, id: WorkerId) {
+    pub(crate) fn worker_joined(&self, id: WorkerId) {
         self.drive(|control, now, todo| {
             let Some(desk) = control.desks.remove(&id) else {
                 // It was given up between its last word and this.
@@ -345,12 +344,17 @@ impl<I: Isolation> Core<I> {
     /// After its grace a task that was asked and did not obey is abandoned.
     pub(crate) fn abandon_later(&self, cell: &Arc<dyn AnyCell>, after: Duration) {
         let (me, weak) = (Weak::clone(&self.me), Arc::downgrade(cell));
-        let alarm = Alarm::at(Moment::now().plus(after), move || {
+        let ring = move || {
             if let (Some(core), Some(cell)) = (me.upgrade(), weak.upgrade()) {
                 core.abandon_task(&cell);
             }
-        });
-        let old = self.control.lock().asked.insert(cell.header().id(), alarm);
+        };
+        let old = {
+            let mut control = self.control.lock();
+            // Set under the lock: one that rings at once must find itself there to be taken away.
+            let alarm = Alarm::at(Moment::now().plus(after), ring);
+            control.asked.insert(cell.header().id(), alarm)
+        };
         drop(old);
     }
 
@@ -421,7 +425,7 @@ impl<I: Isolation> Core<I> {
             let actions = control.roster.review(&self.unserved());
             self.perform(control, actions, now, todo);
         }
-        self.set_alarm(control);
+        self.set_alarm(control, now);
     }
 
     fn is_quiet(&self, control: &Control, lane: u32) -> bool {
@@ -429,7 +433,7 @@ impl<I: Isolation> Core<I> {
         crew.is_some_and(|crew| {
             crew.passage.phase() > Phase::Running && crew.passage.phase() < Phase::Terminated
         }) && control.lane_seats(lane).next().is_none()
-            && self.queue.is_empty(lane)
+            && self.queue.seal(lane)
     }
 
     fn finish_procedures(&self, control: &mut Control, now: Moment, todo: &mut Todo) {
@@ -441,12 +445,18 @@ impl<I: Isolation> Core<I> {
         }
         let warm = control.shut || control.roster.is_warm();
         let mut open = Vec::new();
-        for procedure in std::mem::take(&mut control.procedures) {
+        for mut procedure in std::mem::take(&mut control.procedures) {
             let over = match procedure.what {
                 What::Final => all_over,
                 What::Roll => false,
                 What::Crew(lane) => {
-                    warm && control.crew(lane).is_none_or(|crew| crew.passage.phase() == Phase::Terminated)
+                    let gone =
+                        control.crew(lane).is_none_or(|crew| crew.passage.phase() == Phase::Terminated);
+                    let late = now >= procedure.due;
+                    if gone && !warm && late {
+                        procedure.draft.fail("the new workers were not ready by the deadline");
+                    }
+                    gone && (warm || late)
                 }
             };
             if over {
@@ -492,9 +502,11 @@ impl<I: Isolation> Core<I> {
         }
     }
 
-    fn set_alarm(&self, control: &mut Control) {
+    fn set_alarm(&self, control: &mut Control, now: Moment) {
         let phases = control.crews.iter().filter_map(|crew| crew.passage.next_tick());
-        let due = phases.chain(control.roster.next_tick()).min();
+        let restarts = control.procedures.iter().filter(|one| matches!(one.what, What::Crew(_)));
+        let restarts = restarts.map(|one| one.due).filter(|due| *due > now);
+        let due = phases.chain(control.roster.next_tick()).chain(restarts).min();
         if control.alarm.as_ref().map(|(at, _)| *at) == due {
             return;
         }
@@ -509,74 +521,19 @@ impl<I: Isolation> Core<I> {
         });
     }
 
-    /// Does what was put off until the lock was released.
-    fn finish(&self, todo: Todo) {
-        for item in todo.list {
-            match item {
-                Do::Unpark(thread) => thread.unpark(),
-                Do::Call(wakers) => wakers.into_iter().for_each(std::task::Waker::wake),
-                Do::Return(lane, reason) => self.return_waiting(lane, &reason),
-                Do::Abort(seat) => seat.abort(),
-                Do::EndAll(lane) => self.end_all(lane),
-                Do::GiveUp(lane) => self.give_up_all(lane),
-                Do::Join(id, thread) => {
-                    let me = Weak::clone(&self.me);
-                    reaper::join(thread, move || {
-                        if let Some(core) = me.upgrade() {
-                            core.worker_joined(id);
-                        }
-                    });
-                }
-                Do::Send(event) => self.send(&event),
-                Do::Resolve(shared, report) => shared.resolve(*report),
-                Do::CloseEvents => {
-                    self.publish();
-                    self.hub.close();
-                }
-                Do::Release => {
-                    let release = self.release.lock().take();
-                    release.into_iter().for_each(|release| release());
-                }
-                Do::Drop(thing) => crate::task::panics::drop_quietly(thing),
-            }
-        }
-    }
-
-    fn return_waiting(&self, lane: u32, reason: &ReturnReason) {
-        let (entries, effect) = self.queue.take_all(lane);
-        let tasks = entries.len();
-        let kept: Vec<_> = entries.into_iter().filter_map(|entry| entry.end_returned(reason)).collect();
-        self.returned.lock().extend(kept);
-        // Only now may the report say that they are back.
-        self.queue.arrived(lane, tasks);
-        self.apply(effect);
-        self.drive(|control, now, _| {
-            if tasks > 0 {
-                control.note_lane(lane, &Turn::Returned { tasks: tasks as u64 }, now);
-            }
-            (Vec::new(), ())
-        });
-    }
-
-    fn end_all(&self, lane: u32) {
+    pub(crate) fn end_all(&self, lane: u32) {
         let seats: Vec<_> = self.control.lock().lane_seats(lane).cloned().collect();
         seats.iter().for_each(|seat| self.abandon(seat, None));
     }
 
     /// The deadline has come: whoever is still there, in a task or outside of one, is given up.
-    fn give_up_all(&self, lane: u32) {
+    pub(crate) fn give_up_all(&self, lane: u32) {
         self.end_all(lane);
         let seats: Vec<_> = self.control.lock().lane_seats(lane).cloned().collect();
         for seat in seats.iter().filter(|seat| seat.id != crate::task::gate::GUEST) {
             self.give_up(seat, None);
             self.send(&Event::WorkerAbandoned { worker: seat.id, task: None });
         }
-    }
-
-    /// Sends an event to those who watch, and to the renewal that waits for one.
-    pub(crate) fn send(&self, event: &Event) {
-        self.hub.send(event);
-        self.renewal.saw(self, event);
     }
 }
 

@@ -4,6 +4,7 @@
 //! passes through none of them.
 
 mod builder;
+mod carry;
 mod closing;
 mod control;
 mod core;

@@ -275,7 +275,13 @@ impl<I: Isolation> Core<I> {
         }
         let shared = Shared::new();
         let keeps = self.me.upgrade().map(|core| core as Arc<dyn std::any::Any + Send + Sync>);
-        control.procedures.push(Procedural { what, draft, shared: Arc::clone(&shared), keeps });
+        control.procedures.push(Procedural {
+            what,
+            draft,
+            shared: Arc::clone(&shared),
+            due: now.plus(limits.0),
+            keeps,
+        });
         shared
     }
 

@@ -147,8 +147,9 @@ impl Roster {
 
     /// When `tick` is due next.
     pub(crate) fn next_tick(&self) -> Option<Moment> {
-        let ages =
-            self.members.values().filter(|member| member.due.is_none()).filter_map(|member| member.old_at);
+        // The age of one that leaves is nobody's business: a moment that no tick takes away would hide all later ones.
+        let young = |member: &&Member| member.stage == Stage::Serving && member.due.is_none();
+        let ages = self.members.values().filter(young).filter_map(|member| member.old_at);
         ages.chain(self.backoff_until).min()
     }
 

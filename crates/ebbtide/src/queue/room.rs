@@ -22,6 +22,7 @@ use crate::{
         id::{TaskId, WorkerId},
         isolation::Isolation,
         outcome::{CancelReason, Outcome, Outcomes},
+        wait,
     },
 };
 
@@ -338,19 +339,28 @@ impl<I: Isolation> Queue<I> {
         }
     }
 
-    /// True if nothing waits in a lane and nothing is on its way out of it.
-    pub(crate) fn is_empty(&self, lane: u32) -> bool {
-        self.inner.lock().lane(lane).is_none_or(|lane| lane.live() == 0 && lane.under_way == 0)
+    /// True if nothing waits in a lane and nothing is on its way out of it; then it is closed for good, under the same
+    /// lock: an abandoned task that runs on may still ask for a child.
+    pub(crate) fn seal(&self, lane: u32) -> bool {
+        let mut inner = self.inner.lock();
+        let Some(lane) = inner.lane(lane) else { return true };
+        let empty = lane.live() == 0 && lane.under_way == 0;
+        if empty {
+            lane.intake = LaneIntake::Closed;
+        }
+        empty
     }
 
-    /// How many tasks of a lane wait with no worker woken for them or on its way as a new one.
+    /// How many tasks of a lane wait with no worker for them: neither woken, nor on its way as a new one, nor idle (those that
+    /// are idle are woken one by the other).
     pub(crate) fn unserved(&self, lane: u32) -> usize {
         let mut inner = self.inner.lock();
         let paused = inner.paused;
+        let idle = inner.idle.iter().filter(|idle| idle.lane == lane).count();
         let Some(lane) = inner.lane(lane) else { return 0 };
         // What waits in a closed lane is on its way back.
         let held = paused && lane.intake == LaneIntake::Open || lane.intake == LaneIntake::Closed;
-        if held { 0 } else { lane.live().saturating_sub(lane.waking + lane.coming) }
+        if held { 0 } else { lane.live().saturating_sub(lane.waking + lane.coming + idle) }
     }
 
     pub(crate) fn set_when_full(&self, when_full: WhenFull) {
@@ -403,6 +413,8 @@ impl<I: Isolation> Inner<I> {
             Intake::Closed(reason) => reason.clone(),
         };
         match *entrance {
+            // Nobody would come for it.
+            _ if matches!(refusal, RejectReason::Broken(_)) => Err(refusal),
             Entrance::Child(number) => match self.lane(number) {
                 Some(lane) if lane.intake < LaneIntake::Closed => Ok(number),
                 _ => Err(refusal),
@@ -517,8 +529,6 @@ impl Effect {
         if let Some(thread) = self.worker.take() {
             thread.unpark();
         }
-        for waker in self.submitters.drain(..) {
-            waker.wake();
-        }
+        self.submitters.drain(..).for_each(wait::wake);
     }
 }
