@@ -318,7 +318,8 @@ impl<I: Isolation> PoolBuilder<I> {
         self
     }
 
-    /// Called with every event, on the thread it came from; must be quick. For a stream see `Pool::events`.
+    /// Called with every event, in order and one at a time, on a thread of the pool or of a caller; must be quick, and must not wait for
+    /// the pool. For a stream see `Pool::events`.
     pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.options.hook = Some(Box::new(hook));
         self

@@ -5,7 +5,7 @@ use std::sync::Weak;
 use super::{
     control::{Do, Todo},
     core::Core,
-    events::Event,
+    outbox::Parcel,
     reaper,
 };
 use crate::{
@@ -20,6 +20,7 @@ impl<I: Isolation> Core<I> {
             // A panic in what is the user's here must not keep those from being told who come after.
             let _ = panics::quietly(|| self.carry_out(item));
         }
+        self.tell();
     }
 
     fn carry_out(&self, item: Do) {
@@ -38,12 +39,10 @@ impl<I: Isolation> Core<I> {
                     }
                 });
             }
-            Do::Send(event) => self.send(&event),
-            Do::Resolve(shared, report) => shared.resolve(*report),
-            Do::CloseEvents => {
-                self.publish();
-                self.hub.close();
-            }
+            Do::Send(event) => self.outbox.put(Parcel::Event(event)),
+            // Put in only now: before it is told, what it reports (resources let go, closures handed back) must be done.
+            Do::Resolve(shared, report) => self.outbox.put(Parcel::Report(shared, report)),
+            Do::CloseEvents => self.outbox.put(Parcel::Close),
             Do::Release => {
                 let release = self.release.lock().take();
                 release.into_iter().for_each(|release| release());
@@ -66,11 +65,5 @@ impl<I: Isolation> Core<I> {
             }
             (Vec::new(), ())
         });
-    }
-
-    /// Sends an event to those who watch, and to the renewal that waits for one.
-    pub(crate) fn send(&self, event: &Event) {
-        self.hub.send(event);
-        self.renewal.saw(self, event);
     }
 }

@@ -68,6 +68,7 @@ pub(crate) struct Core<I: Isolation> {
     pub(crate) queue: Queue<I>,
     pub(crate) control: Mutex<Control>,
     pub(crate) hub: Hub,
+    pub(crate) outbox: super::outbox::Outbox,
     pub(crate) clockbook: Clockbook,
     pub(crate) renewal: super::renew::Renewal,
     /// Lets go of the pool's own leases when it has terminated.
@@ -102,6 +103,7 @@ impl<I: Isolation> Core<I> {
             queue,
             control: Mutex::new(control),
             hub,
+            outbox: super::outbox::Outbox::new(),
             clockbook: Clockbook::new(),
             renewal,
             release: Mutex::new(None),
@@ -361,7 +363,7 @@ impl<I: Isolation> Employer<I> for Core<I> {
 
     fn unusual(&self, _seat: &Seat, task: TaskId, name: Option<&Arc<str>>, outcome: Outcome) {
         if self.hub.is_watched() {
-            self.send(&Event::TaskEnded { task, name: name.cloned(), outcome });
+            self.send(Event::TaskEnded { task, name: name.cloned(), outcome });
         }
     }
 

@@ -13,6 +13,7 @@ use super::{
     control::{Control, Crew, Desk, DeskStage, Do, Procedural, Todo, What},
     core::Core,
     events::Event,
+    outbox::Parcel,
     phase::{self, Ask, Cause, Phase},
     roster::Action,
 };
@@ -50,10 +51,22 @@ impl<I: Isolation> Core<I> {
             let (actions, result) = event(&mut control, now, &mut todo);
             self.perform(&mut control, actions, now, &mut todo);
             self.check(&mut control, now, &mut todo);
+            self.post_events(&mut todo);
             result
         };
         self.finish(todo);
         result
+    }
+
+    /// Puts the events of this step into the outbox, while the lock still gives them their order.
+    fn post_events(&self, todo: &mut Todo) {
+        let list = std::mem::take(&mut todo.list);
+        for item in list {
+            match item {
+                Do::Send(event) => self.outbox.put(Parcel::Event(event)),
+                other => todo.list.push(other),
+            }
+        }
     }
 
     fn unserved(&self) -> impl Fn(u32) -> usize + '_ {
@@ -387,7 +400,7 @@ impl<I: Isolation> Core<I> {
         let Some(sighting) = seat.abandon(run, count) else { return };
         let task = Some(sighting.task);
         self.give_up(seat, Some(sighting));
-        self.send(&Event::WorkerAbandoned { worker: seat.id, task });
+        self.send(Event::WorkerAbandoned { worker: seat.id, task });
     }
 
     fn give_up(&self, seat: &Arc<Seat>, sighting: Option<crate::task::seat::Sighting>) {
@@ -532,7 +545,7 @@ impl<I: Isolation> Core<I> {
         let seats: Vec<_> = self.control.lock().lane_seats(lane).cloned().collect();
         for seat in seats.iter().filter(|seat| seat.id != crate::task::gate::GUEST) {
             self.give_up(seat, None);
-            self.send(&Event::WorkerAbandoned { worker: seat.id, task: None });
+            self.send(Event::WorkerAbandoned { worker: seat.id, task: None });
         }
     }
 }

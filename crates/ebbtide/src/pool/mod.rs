@@ -19,6 +19,7 @@ mod lend;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod outbox;
 mod phase;
 mod pools;
 mod reaper;

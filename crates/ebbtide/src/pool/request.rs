@@ -298,7 +298,7 @@ impl<I: Isolation> Core<I> {
         let effect = self.queue.set_paused(paused);
         self.apply(effect);
         self.review();
-        self.send(&Event::Paused { paused: paused == Paused::Yes });
+        self.send(Event::Paused { paused: paused == Paused::Yes });
     }
 
     pub(crate) fn resize(&self, min: usize, max: usize) -> (usize, usize) {
