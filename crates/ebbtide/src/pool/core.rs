@@ -362,7 +362,7 @@ impl<I: Isolation> Employer<I> for Core<I> {
     }
 
     fn unusual(&self, _seat: &Seat, task: TaskId, name: Option<&Arc<str>>, outcome: Outcome) {
-        if self.hub.is_watched() {
+        if self.hub.is_watched() || self.renewal.watches() {
             self.send(Event::TaskEnded { task, name: name.cloned(), outcome });
         }
     }

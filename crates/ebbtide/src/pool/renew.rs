@@ -118,7 +118,7 @@ impl Renewal {
         let Some(pause) = self.pause() else { return };
         let me = Weak::clone(&core.me);
         let alarm = Alarm::at(Moment::now().plus(pause), move || {
-            if let Some(core) = me.upgrade() {
+            if let Some(core) = me.upgrade().filter(|core| !core.control.lock().shut) {
                 drop(core.restart(core.renewal.plan.how));
                 core.renewal.arm(&*core);
             }
@@ -136,6 +136,11 @@ impl Renewal {
         #[cfg(feature = "cron")]
         let every = every.into_iter().chain(self.plan.cron.as_ref().and_then(super::cron::Line::pause)).min();
         every
+    }
+
+    /// True if a hook may ask for a renewal because of an event.
+    pub(crate) fn watches(&self) -> bool {
+        self.plan.asks.is_some()
     }
 
     /// A worker reported its size.

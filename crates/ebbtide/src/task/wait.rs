@@ -8,49 +8,72 @@ use std::{
 use super::panics;
 use crate::{
     clock::Moment,
-    sync::{self, Thread},
+    sync::{
+        self, Thread,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
-struct Unpark(Thread);
+/// Wakes one thread, and counts it: the token that `park` takes may be taken by whatever else parks on that thread, a blocking
+/// receive in a hook for example.
+struct Unpark {
+    thread: Thread,
+    wakes: AtomicU32,
+}
+
+impl Unpark {
+    fn of_this_thread() -> Arc<Self> {
+        Arc::new(Self { thread: sync::current(), wakes: AtomicU32::new(0) })
+    }
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
+        self.wakes.fetch_add(1, Ordering::SeqCst);
+        self.thread.unpark();
     }
 }
 
 sync::thread_local! {
-    /// A waker that unparks the thread it belongs to.
-    static WAKER: Waker = Waker::from(Arc::new(Unpark(sync::current())));
+    /// What wakes the thread it belongs to, and the same as a waker.
+    static OWN: (Arc<Unpark>, Waker) = {
+        let unpark = Unpark::of_this_thread();
+        (Arc::clone(&unpark), Waker::from(unpark))
+    };
 }
 
 /// Blocks the calling thread until `poll` gives a value, or `until` has come (then `None`).
 ///
 /// `poll` must leave the waker where it is woken when the answer changes. Spurious wake-ups only poll again.
 pub(crate) fn block_until<T>(until: Option<Moment>, mut poll: impl FnMut(&Waker) -> Option<T>) -> Option<T> {
-    let mut wait = |waker: &Waker| {
+    let mut wait = |(unpark, waker): &(Arc<Unpark>, Waker)| {
         loop {
+            let seen = unpark.wakes.load(Ordering::SeqCst);
             if let Some(value) = poll(waker) {
                 return Some(value);
             }
-            match until {
-                None => sync::park(),
-                Some(until) => {
-                    let now = Moment::now();
-                    if now >= until {
-                        return None;
-                    }
-                    sync::park_timeout(until.since(now));
+            while unpark.wakes.load(Ordering::SeqCst) == seen {
+                let Some(until) = until else {
+                    sync::park();
+                    continue;
+                };
+                let now = Moment::now();
+                if now >= until {
+                    return None;
                 }
+                sync::park_timeout(until.since(now));
             }
         }
     };
     // In the destructor of another thread-local ours may be gone; waiting must not fail even there.
-    WAKER.try_with(&mut wait).unwrap_or_else(|_| wait(&Waker::from(Arc::new(Unpark(sync::current())))))
+    OWN.try_with(&mut wait).unwrap_or_else(|_| {
+        let unpark = Unpark::of_this_thread();
+        wait(&(Arc::clone(&unpark), Waker::from(unpark)))
+    })
 }
 
 /// Those who wait for one thing, each under a key of its own so that polling again replaces its waker.
