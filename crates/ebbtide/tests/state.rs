@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use ebbtide::{
@@ -13,16 +13,10 @@ use ebbtide::{
     locate_panics,
 };
 
-const SOON: Duration = Duration::from_secs(20);
+#[path = "support/patience.rs"]
+mod patience;
 
-/// Waits until something is so; a hang is a failure.
-fn until(what: &str, so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < SOON, "not within {SOON:?}: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
+use patience::until;
 
 #[test]
 fn a_replacement_begins_with_what_the_old_worker_had_learnt() {
@@ -198,7 +192,9 @@ fn what_building_costs_is_known() {
     let pool = Pool::builder()
         .workers(1..=1)
         .state(|_| {
-            std::thread::sleep(Duration::from_millis(20));
+            // Blocks for as long as it says: nobody sends.
+            let (_open, gate) = std::sync::mpsc::channel::<()>();
+            let _ = gate.recv_timeout(Duration::from_millis(20));
             vec![1_u8; 16 << 20]
         })
         .build()
