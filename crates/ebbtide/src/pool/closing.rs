@@ -64,9 +64,10 @@ impl Shared {
     }
 
     fn poll(&self, key: usize, waker: &Waker) -> Option<Report> {
+        let _replaced;
         let mut inner = self.inner.lock();
         if inner.report.is_none() {
-            inner.wakers.register(key, waker);
+            _replaced = inner.wakers.register(key, waker);
         }
         inner.report.clone()
     }

@@ -361,13 +361,13 @@ impl<I: Isolation> Employer<I> for Core<I> {
         self.worker_ended(seat);
     }
 
-    fn unusual(&self, _seat: &Seat, task: TaskId, name: Option<&Arc<str>>, outcome: Outcome) {
+    fn unusual(&self, task: TaskId, name: Option<&Arc<str>>, outcome: Outcome) {
         if self.hub.is_watched() || self.renewal.watches() {
             self.send(Event::TaskEnded { task, name: name.cloned(), outcome });
         }
     }
 
-    fn watched(&self, seat: &Seat, task: TaskId, _name: Option<&Arc<str>>, since: Moment) {
+    fn watched(&self, seat: &Seat, task: TaskId, since: Moment) {
         let now = Moment::now();
         let mut control = self.control.lock();
         for procedure in &mut control.procedures {
@@ -420,8 +420,8 @@ impl<I: Isolation> Core<I> {
         self.balance(&control).outcomes
     }
 
-    /// The worker's place in the pool's own lane of work, for tests of the law.
-    pub(crate) fn desk_name(&self, id: WorkerId) -> Arc<str> {
+    /// The name of a worker, and of its thread.
+    pub(crate) fn worker_name(&self, id: WorkerId) -> Arc<str> {
         format!("{}-{id}", self.config.name).into()
     }
 }

@@ -188,7 +188,7 @@ impl<I: Isolation> Core<I> {
         seed: Option<Snapshot>,
     ) -> Result<(), Arc<str>> {
         let Some(core) = self.me.upgrade() else { return Err("the pool is gone".into()) };
-        let name = self.desk_name(id);
+        let name = self.worker_name(id);
         let seat = Arc::new(Seat::new(id, Arc::clone(&name), generation, lane));
         if control.crew(lane).is_some_and(|crew| crew.passage.phase() >= Phase::Aborting) {
             seat.abort();

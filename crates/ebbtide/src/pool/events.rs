@@ -218,12 +218,13 @@ impl Stream {
     }
 
     fn poll(&self, key: usize, waker: &Waker) -> Poll<Option<Event>> {
+        let _replaced;
         let mut inner = self.inner.lock();
         match inner.waiting.pop_front() {
             Some(event) => Poll::Ready(Some(event)),
             None if inner.closed => Poll::Ready(None),
             None => {
-                inner.wakers.register(key, waker);
+                _replaced = inner.wakers.register(key, waker);
                 Poll::Pending
             }
         }

@@ -131,6 +131,8 @@ impl<T: Send + 'static> Completions<T> {
     }
 
     /// Blocks for the next that ends. `None` when it is closed and everything was taken out.
+    ///
+    /// Not checked, unlike waiting for a handle: on the last worker of the pool whose tasks these are it would wait for ever.
     #[must_use]
     pub fn take(&self) -> Option<Finished<T>> {
         wait::block_until(None, |waker| self.poll_with(waker)).flatten()
@@ -177,6 +179,7 @@ impl<T: Send + 'static> Completions<T> {
     }
 
     fn poll_with(&self, waker: &Waker) -> Option<Option<Finished<T>>> {
+        let _replaced;
         let mut inner = self.shared.inner.lock();
         if let Some(next) = inner.ended.pop_front() {
             return Some(Some(next));
@@ -184,7 +187,7 @@ impl<T: Send + 'static> Completions<T> {
         if inner.closed && inner.open.iter().all(Option::is_none) {
             return Some(None);
         }
-        inner.wakers.register(self.key, waker);
+        _replaced = inner.wakers.register(self.key, waker);
         None
     }
 }

@@ -155,6 +155,8 @@ impl<I: Isolation> Pool<I> {
     }
 
     /// The unstarted tasks that stops, aborts, restarts or a break-down gave back: each leaves once.
+    ///
+    /// A handle may say `Returned` a moment before its task is here; once the stop's [`Closing`] is over, all are.
     #[doc(alias = "shutdownNow")]
     #[must_use = "what is dropped here is gone"]
     #[doc(alias = "drainQueue")]

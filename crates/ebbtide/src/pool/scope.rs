@@ -107,8 +107,9 @@ impl Bodies {
     fn wait(&self) {
         let key = next_key();
         wait::block_until(None, |waker| {
+            let _replaced;
             let mut inner = self.inner.lock();
-            inner.1.register(key, waker);
+            _replaced = inner.1.register(key, waker);
             (inner.0 == 0).then_some(())
         });
     }

@@ -14,11 +14,14 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Joins the line, or keeps the place that `ticket` names. One who was called in vain comes first again.
-    pub(crate) fn join(&mut self, ticket: &mut Option<RoomTicket>, waker: &Waker) {
+    /// Joins the line, or keeps the place that `ticket` names. One who was called in vain comes first again. Gives the waker that was
+    /// replaced, to be dropped after the lock is released.
+    #[must_use]
+    pub(crate) fn join(&mut self, ticket: &mut Option<RoomTicket>, waker: &Waker) -> Option<Waker> {
         match *ticket {
             Some(own) => match self.waiting.iter_mut().find(|(other, _)| *other == own) {
-                Some((_, old)) => old.clone_from(waker),
+                Some((_, old)) if old.will_wake(waker) => {}
+                Some((_, old)) => return Some(std::mem::replace(old, waker.clone())),
                 None => self.waiting.push_front((own, waker.clone())),
             },
             None => {
@@ -28,6 +31,7 @@ impl Line {
                 *ticket = Some(own);
             }
         }
+        None
     }
 
     /// Leaves the line for good. True if it had been called before and did not come: then somebody else must be.

@@ -42,6 +42,8 @@ struct Inner<I: Isolation> {
     timed_every: u64,
     idle: Vec<Idle>,
     line: Line,
+    /// A waker that must be dropped after the lock is released.
+    replaced: Option<Waker>,
     counts: Counts,
 }
 
@@ -76,6 +78,8 @@ struct Idle {
 pub(crate) struct Effect {
     pub(crate) worker: Option<Thread>,
     pub(crate) submitters: Vec<Waker>,
+    /// Only to be dropped.
+    replaced: Option<Waker>,
     /// Tasks wait, nobody is idle, and the roster may start somebody for this lane.
     pub(crate) hungry: Option<u32>,
     /// A lane that takes nothing more from outside has nothing waiting any more.
@@ -136,6 +140,7 @@ impl<I: Isolation> Queue<I> {
             timed_every,
             idle: Vec::new(),
             line: Line::default(),
+            replaced: None,
             counts: Counts::default(),
         };
         Self { inner: Mutex::new(inner) }
@@ -158,6 +163,7 @@ impl<I: Isolation> Queue<I> {
                 result
             }
         };
+        effect.replaced = inner.replaced.take();
         (result, effect)
     }
 
@@ -452,7 +458,7 @@ impl<I: Isolation> Inner<I> {
                 }
                 (Entrance::Block(ticket, waker), WhenFull::Wait)
                 | (Entrance::Poll(ticket, waker), WhenFull::Wait | WhenFull::CallerRuns) => {
-                    self.line.join(ticket, waker);
+                    self.replaced = self.line.join(ticket, waker);
                     return Err(Refusal::Wait);
                 }
                 _ => return Err(Refusal::Rejected(RejectReason::Full)),

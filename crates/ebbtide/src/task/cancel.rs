@@ -183,8 +183,9 @@ impl CancelToken {
         if self.is_cancelled() {
             return true;
         }
+        let _replaced;
         let mut inner = self.0.inner.lock();
-        inner.wakers.register(key, waker);
+        _replaced = inner.wakers.register(key, waker);
         inner.reason.is_some()
     }
 }

@@ -102,7 +102,8 @@ impl<T: Send + 'static> Handle<T> {
     ///
     /// # Errors
     /// [`WaitError::Task`] says how the task ended without one. [`WaitError::WouldDeadlock`], on a worker of the
-    /// same pool where blocking would leave nobody to run the task; the task is then detached and goes on.
+    /// same pool where blocking would leave nobody to run the task; the task is then detached and goes on. Pools whose tasks wait for each
+    /// other in a circle are *not* detected.
     #[doc(alias = "join")]
     #[doc(alias = "get")]
     pub fn wait(self) -> Result<T, WaitError> {

@@ -213,8 +213,9 @@ impl Header {
         if let Some(outcome) = self.outcome() {
             return Some(outcome);
         }
+        let _replaced;
         let mut side = self.side.lock();
-        side.get_or_insert_default().wakers.register(key, waker);
+        _replaced = side.get_or_insert_default().wakers.register(key, waker);
         // After this the one who settles sees the bit and comes for the waker, or we see that it is done.
         self.word.fetch_or(WAITED_FOR, Ordering::AcqRel);
         self.outcome()

@@ -83,10 +83,17 @@ pub(crate) struct Wakers {
 }
 
 impl Wakers {
-    pub(crate) fn register(&mut self, key: usize, waker: &Waker) {
+    /// Leaves a waker, and gives the one it replaces. That must be dropped after the lock around the list is released: it may
+    /// be the last owner of a future, and a future may own anything.
+    #[must_use]
+    pub(crate) fn register(&mut self, key: usize, waker: &Waker) -> Option<Waker> {
         match self.list.iter_mut().find(|(own, _)| *own == key) {
-            Some((_, old)) => old.clone_from(waker),
-            None => self.list.push((key, waker.clone())),
+            Some((_, old)) if old.will_wake(waker) => None,
+            Some((_, old)) => Some(std::mem::replace(old, waker.clone())),
+            None => {
+                self.list.push((key, waker.clone()));
+                None
+            }
         }
     }
 

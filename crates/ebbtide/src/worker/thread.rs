@@ -45,9 +45,9 @@ pub(crate) trait Employer<I: Isolation>: Gate<I> {
     /// Its last word. Nothing of the user's runs on the thread after this but thread-local destructors.
     fn ended(&self, seat: &Arc<Seat>);
     /// A started task ended otherwise than `Completed`.
-    fn unusual(&self, seat: &Seat, task: TaskId, name: Option<&Arc<str>>, outcome: Outcome);
+    fn unusual(&self, task: TaskId, name: Option<&Arc<str>>, outcome: Outcome);
     /// A task that somebody had looked at has ended.
-    fn watched(&self, seat: &Seat, task: TaskId, name: Option<&Arc<str>>, since: Moment);
+    fn watched(&self, seat: &Seat, task: TaskId, since: Moment);
     fn timed(&self, accepted: Moment, started: Moment, ended: Moment);
     fn size(&self, seat: &Seat, size: u64);
 }
@@ -214,7 +214,7 @@ impl<I: Isolation> ThreadWorker<I> {
                         Outcome::Panicked
                     }
                 };
-                (outcome, self.finish(id, None, outcome, || ()), None)
+                (outcome, self.finish(id, outcome, || ()), None)
             }
             Body::Cell(cell) => {
                 let header = cell.header();
@@ -227,7 +227,7 @@ impl<I: Isolation> ThreadWorker<I> {
                 });
                 let outcome = cell.run(state, &self.context(id, Some(header)));
                 let name = header.name().cloned();
-                let kept = self.finish(id, name.as_ref(), outcome, || header.settle(outcome));
+                let kept = self.finish(id, outcome, || header.settle(outcome));
                 if !kept {
                     cell.discard();
                 }
@@ -242,7 +242,7 @@ impl<I: Isolation> ThreadWorker<I> {
             self.employer.timed(accepted, started, Moment::now());
         }
         if outcome != Outcome::Completed {
-            self.employer.unusual(&self.seat, id, name.as_ref(), outcome);
+            self.employer.unusual(id, name.as_ref(), outcome);
         }
         self.after(outcome, state, tally)
     }
@@ -253,10 +253,10 @@ impl<I: Isolation> ThreadWorker<I> {
     }
 
     /// Ends the run: counts it, then lets its handle resolve. False if it was abandoned.
-    fn finish(&self, id: TaskId, name: Option<&Arc<str>>, outcome: Outcome, settle: impl FnOnce()) -> bool {
+    fn finish(&self, id: TaskId, outcome: Outcome, settle: impl FnOnce()) -> bool {
         let watched = self.seat.watched_since();
         if let Some(since) = watched {
-            self.employer.watched(&self.seat, id, name, since);
+            self.employer.watched(&self.seat, id, since);
         }
         if !self.seat.end() {
             return false;
