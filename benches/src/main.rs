@@ -1,2 +1,82 @@
-//! The race against the peers.
-fn main() {}
+//! The race against the peers: `cargo run --release -p benches -- peers`.
+//!
+//! Every contender runs in a process of its own (one that hangs or dies costs its own result only), in interleaved rounds: a lap each, then the
+//! next lap. `contenders` says who they are, `scenario` what is run, `course` how, `race` in which order.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "prints what it measured")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "measures wall time; threads and processes are the peers' own"
+)]
+#![expect(refining_impl_trait, reason = "contenders name their handles, scenarios need not know them")]
+
+mod args;
+mod child;
+mod contender;
+mod contenders;
+mod count;
+mod course;
+mod foreign;
+mod lap;
+mod noise;
+mod plots;
+mod race;
+mod results;
+mod runner;
+mod scenario;
+mod stats;
+mod table;
+
+use std::{error::Error, process::ExitCode};
+
+use clap::Parser as _;
+
+use crate::{
+    args::{Cli, Peers, What},
+    contenders::OURS,
+    race::Race,
+};
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().what {
+        What::Contender { name } => child::serve(&name).map(|()| ExitCode::SUCCESS).map_err(Into::into),
+        What::Peers(peers) if peers.list => {
+            list();
+            Ok(ExitCode::SUCCESS)
+        }
+        What::Peers(peers) => race(&peers),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("benches: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Fails when ours hung, died or did it wrong; being slow is no failure.
+fn race(peers: &Peers) -> Result<ExitCode, Box<dyn Error>> {
+    if cfg!(debug_assertions) {
+        eprintln!(
+            "benches: built without optimisation, these figures mean nothing; use `cargo run --release`"
+        );
+    }
+    let results = Race::new(peers)?.run();
+    println!("{}", table::Text(&results));
+    if let Some(path) = &peers.json {
+        let written = std::fs::write(path, results.to_json()? + "\n");
+        written.map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if let Some(directory) = &peers.plots {
+        plots::draw(&results, directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    }
+    let failed = results.absent.iter().any(|absent| absent.failed && absent.contender == OURS);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn list() {
+    for scenario in scenario::ALL {
+        println!("{}: {}", scenario.rows.join(", "), scenario.about);
+    }
+    println!();
+    for entry in contenders::ALL {
+        println!("{}: {}", entry.name, entry.about);
+    }
+}

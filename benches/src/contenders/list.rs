@@ -1,0 +1,93 @@
+//! The list of contenders: their names in the results, what they are, and where they live.
+
+use super::{hand, ours, pools, runtimes};
+use crate::{
+    contender::NotOffered,
+    course,
+    lap::{Kind, Lap, Values},
+};
+
+/// Ours, as the results name it.
+pub(crate) const OURS: &str = "ebbtide";
+
+/// A contender of the race.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: &'static str,
+    /// What is run in its name.
+    pub(crate) about: &'static str,
+    pub(crate) home: Home,
+}
+
+/// What must be there for a contender to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// This program: a process of its own for every scenario.
+    Rust,
+    /// A JVM of its own for the whole race, so that its compiler has seen the code.
+    Jvm,
+    /// A node process of its own for the whole race.
+    Node,
+}
+
+const fn rust(name: &'static str, about: &'static str) -> Entry {
+    Entry { name, about, home: Home::Rust }
+}
+
+/// Everybody.
+pub(crate) const ALL: [Entry; 21] = [
+    rust(OURS, "Pool<Stateless> of fixed size, defaults, all accounting on"),
+    rust("crossbeam-channel", "40 lines by hand: a channel, threads, boxed closures, oneshot replies"),
+    rust("kanal", "the same on kanal"),
+    rust("flume", "the same on flume"),
+    rust("mutex+condvar", "the same on Mutex<VecDeque> and Condvar"),
+    rust("threadpool", "execute; replies through a oneshot channel"),
+    rust("rusty_pool", "execute, evaluate; core size = maximum size"),
+    rust("workerpool", "ThunkWorker, execute; replies through a oneshot channel"),
+    rust("executors channel", "crossbeam_channel_pool, execute; replies through a oneshot channel"),
+    rust("executors stealing", "crossbeam_workstealing_pool, execute; replies through a oneshot channel"),
+    rust("rayon", "ThreadPool::spawn; replies through a oneshot channel"),
+    rust("rayon par_iter", "the real job only, as rayon means it"),
+    rust("tokio spawn_blocking", "multi-thread runtime, as many blocking threads as workers"),
+    rust("tokio spawn", "multi-thread runtime, a future without an await"),
+    rust("blocking", "unblock; its one pool limited by BLOCKING_MAX_THREADS"),
+    rust("affinitypool", "spawn; its future waited for with block_on"),
+    Entry {
+        name: "jdk linked",
+        about: "ThreadPoolExecutor, core = maximum, LinkedBlockingQueue",
+        home: Home::Jvm,
+    },
+    Entry {
+        name: "jdk array",
+        about: "ThreadPoolExecutor, core = maximum, ArrayBlockingQueue",
+        home: Home::Jvm,
+    },
+    Entry { name: "jdk forkjoin", about: "ForkJoinPool, async mode", home: Home::Jvm },
+    Entry { name: "piscina", about: "worker threads, run() of an empty function", home: Home::Node },
+    Entry { name: "tinypool", about: "worker threads, run() of an empty function", home: Home::Node },
+];
+
+/// Runs a lap of one that lives in this program.
+pub(crate) fn run(name: &str, lap: Lap) -> Result<Values, NotOffered> {
+    let run = match name {
+        OURS => course::run::<ours::Ebbtide>,
+        "crossbeam-channel" => course::run::<hand::Crossbeam>,
+        "kanal" => course::run::<hand::Kanal>,
+        "flume" => course::run::<hand::Flume>,
+        "mutex+condvar" => course::run::<hand::Locked>,
+        "threadpool" => course::run::<pools::ThreadPool>,
+        "rusty_pool" => course::run::<pools::RustyPool>,
+        "workerpool" => course::run::<pools::WorkerPool>,
+        "executors channel" => course::run::<pools::Channel>,
+        "executors stealing" => course::run::<pools::Stealing>,
+        "rayon" => course::run::<runtimes::Rayon>,
+        "rayon par_iter" if lap.kind == Kind::Json => course::par_iter,
+        "rayon par_iter" => return Err(NotOffered("is no pool; runs the real job only")),
+        "tokio spawn_blocking" => course::run::<runtimes::SpawnBlocking>,
+        "tokio spawn" => course::run::<runtimes::Spawn>,
+        "blocking" => course::run::<runtimes::Blocking>,
+        "affinitypool" => course::run::<runtimes::Affinity>,
+        _ => return Err(NotOffered("is not a contender of this program")),
+    };
+    run(lap)
+}

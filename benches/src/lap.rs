@@ -1,0 +1,100 @@
+//! One lap: what one contender is asked to do once, and the words in which that is asked of its process.
+
+use std::{fmt, str::FromStr};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Fire,
+    Handle,
+    Many,
+    ManyCall,
+    Burst,
+    PingPong,
+    Idle,
+    IdleCpu,
+    Bounded,
+    Fan,
+    Uneven,
+    Json,
+    Drain,
+    Stretch,
+    Abort,
+    Millions,
+    MemoryQueued,
+    MemoryHandle,
+    MemoryWorker,
+}
+
+/// A lap as it is asked for: `KIND PRODUCERS WORKERS SIZE`, one line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lap {
+    pub(crate) kind: Kind,
+    /// Threads that submit.
+    pub(crate) producers: usize,
+    /// Threads that work.
+    pub(crate) workers: usize,
+    /// How many tasks; what else it may mean is said at the scenario.
+    pub(crate) size: usize,
+}
+
+/// What came of a lap: `= VALUE…`, one line. Nanoseconds, or bytes where the scenario says so.
+pub(crate) type Values = Vec<f64>;
+
+const WORDS: [(Kind, &str); 19] = [
+    (Kind::Fire, "fire"),
+    (Kind::Handle, "handle"),
+    (Kind::Many, "many"),
+    (Kind::ManyCall, "many-call"),
+    (Kind::Burst, "burst"),
+    (Kind::PingPong, "ping-pong"),
+    (Kind::Idle, "idle"),
+    (Kind::IdleCpu, "idle-cpu"),
+    (Kind::Bounded, "bounded"),
+    (Kind::Fan, "fan"),
+    (Kind::Uneven, "uneven"),
+    (Kind::Json, "json"),
+    (Kind::Drain, "drain"),
+    (Kind::Stretch, "stretch"),
+    (Kind::Abort, "abort"),
+    (Kind::Millions, "millions"),
+    (Kind::MemoryQueued, "memory-queued"),
+    (Kind::MemoryHandle, "memory-handle"),
+    (Kind::MemoryWorker, "memory-worker"),
+];
+
+impl fmt::Display for Lap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = WORDS.iter().find(|(kind, _)| *kind == self.kind).map_or("?", |(_, word)| word);
+        write!(f, "{word} {} {} {}", self.producers, self.workers, self.size)
+    }
+}
+
+impl FromStr for Lap {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{line}\" is no lap; expected KIND PRODUCERS WORKERS SIZE");
+        let mut words = line.split_whitespace();
+        let word = words.next().ok_or_else(wrong)?;
+        let kind = WORDS.iter().find(|(_, known)| *known == word).ok_or_else(wrong)?.0;
+        let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or_else(wrong);
+        Ok(Self { kind, producers: number()?, workers: number()?, size: number()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_is_understood() {
+        for (kind, _) in WORDS {
+            let asked = Lap { kind, producers: 2, workers: 16, size: 1000 };
+            let heard: Lap = asked.to_string().parse().unwrap();
+            assert_eq!((heard.kind, heard.producers, heard.workers, heard.size), (kind, 2, 16, 1000));
+        }
+        assert!("fire 1 2".parse::<Lap>().is_err());
+        assert!("run 1 2 3".parse::<Lap>().is_err());
+    }
+}

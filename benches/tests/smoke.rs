@@ -1,0 +1,54 @@
+//! The race starts, runs two contenders and writes what was promised; needs neither Java nor node.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test; it runs the race as its user does"
+)]
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn peers(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_benches")).arg("peers").args(args).output().unwrap()
+}
+
+#[test]
+fn two_contenders_race_and_the_results_are_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (json, plots) = (dir.path().join("race.json"), dir.path().join("plots"));
+    let names = ["--contender", "ebbtide", "--contender", "crossbeam-channel"];
+    let files = ["--json", json.to_str().unwrap(), "--plots", plots.to_str().unwrap()];
+    let what = ["--only", "ping-pong", "--only", "stop-abort-100k", "--quick", "--rounds", "1"];
+    let output = peers(&[&names[..], &files[..], &what[..]].concat());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}");
+
+    let results: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let rows = results["rows"].as_array().unwrap();
+    let raced = |scenario: &str, contender: &str| {
+        rows.iter().find(|row| row["scenario"] == scenario && row["contender"] == contender)
+    };
+    for row in rows {
+        let keys: Vec<_> = row.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys.len(), 6, "{keys:?}");
+        let (least, median) = (row["min_ns"].as_f64().unwrap(), row["median_ns"].as_f64().unwrap());
+        assert!(0.0 < least && least <= median && median <= row["max_ns"].as_f64().unwrap(), "{row}");
+        assert_eq!(row["rounds"], 1, "{row}");
+    }
+    assert!(raced("ping-pong", "ebbtide").is_some() && raced("ping-pong", "crossbeam-channel").is_some());
+    assert!(raced("stop-abort-100k", "ebbtide").is_some(), "{printed}");
+    assert_eq!(raced("stop-abort-100k", "crossbeam-channel"), None, "a channel hands nothing back");
+    assert_eq!(results["absent"][0]["contender"], "crossbeam-channel", "and that is said");
+    assert!(printed.contains("hands unstarted tasks back") && printed.contains("Noise: "), "{printed}");
+    assert!(std::fs::read_to_string(plots.join("ping-pong.svg")).unwrap().contains("<svg"));
+}
+
+#[test]
+fn a_wrong_name_is_an_error_that_names_the_right_ones() {
+    for (args, known) in [(["--only", "fires"], "fire-1to1"), (["--contender", "raion"], "rayon")] {
+        let output = peers(&args);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(known), "{said}");
+    }
+}
