@@ -74,7 +74,8 @@ impl Watch {
         let of_all = |part: fn(Ticks) -> u64| {
             let ticks = ticks?;
             let all = ticks.all - self.begin.all;
-            (all > 0).then(|| part(ticks).saturating_sub(part(self.begin)) as f64 * 100.0 / all as f64)
+            // One second of one core; below that a tick is a large part.
+            (all >= 100).then(|| part(ticks).saturating_sub(part(self.begin)) as f64 * 100.0 / all as f64)
         };
         let others = of_all(|ticks| ticks.busy).zip(of_all(|ticks| ticks.own));
         let load = fs::read_to_string("/proc/loadavg").ok();
@@ -138,6 +139,7 @@ impl fmt::Display for Noise {
         let factor = self.calibration_max_ns / self.calibration_min_ns;
         let disturbed = self.steal_percent.unwrap_or_default() + self.others_percent.unwrap_or_default();
         let verdict = match (disturbed, factor) {
+            _ if self.steal_percent.is_none() => "too short a time to tell how noisy it was",
             (..=2.0, ..=1.3) => "a quiet machine",
             (..=10.0, ..=3.0) => "somewhat noisy: trust ratios above 1.2",
             _ => "NOISY: trust no ratio below 2, and no absolute time",

@@ -93,8 +93,7 @@ impl Race {
                 scenario.about
             );
             let left = u32::try_from(scenarios.len() - number).unwrap_or(u32::MAX);
-            let now = Instant::now();
-            let share = self.until.map(|until| now + until.saturating_duration_since(now) / left);
+            let share = self.until.map(|until| until.saturating_duration_since(Instant::now()) / left);
             self.scenario(scenario, share);
         }
         // Ended and waited for, so that their time counts as ours.
@@ -103,9 +102,11 @@ impl Race {
         self.results
     }
 
-    fn scenario(&mut self, scenario: &Scenario, until: Option<Instant>) {
+    fn scenario(&mut self, scenario: &Scenario, share: Option<Duration>) {
         let mut lanes: Vec<Lane> =
             self.contenders.clone().into_iter().map(|entry| self.lane(entry, scenario)).collect();
+        // After the JVMs are warm: the first scenario should not pay for that with its rounds.
+        let until = share.map(|share| Instant::now() + share);
         for round in 0..self.rounds.min(scenario.rounds_max) {
             if round > 0 && until.is_some_and(|until| Instant::now() >= until) {
                 break;
