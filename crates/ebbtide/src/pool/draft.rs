@@ -69,14 +69,7 @@ impl Draft {
 
     /// A worker that is there, with what it runs.
     pub(crate) fn present(&mut self, seat: &Seat, sighting: Option<Sighting>, now: Moment) {
-        let ran = sighting.map(|sighting| LongRun {
-            task: sighting.task,
-            name: sighting.name,
-            worker: seat.id,
-            ended: None,
-            ran: now.since(sighting.since),
-            cost: Duration::ZERO,
-        });
+        let ran = sighting.map(|sighting| run_of(seat, sighting, now));
         let worker = WorkerReport {
             id: seat.id,
             name: Arc::clone(&seat.name),
@@ -115,14 +108,7 @@ impl Draft {
         }
         if let Some(worker) = self.workers.get_mut(&seat.id) {
             (worker.end, worker.ended, worker.tasks) = (WorkerEnd::Abandoned, Some(at), seat.runs());
-            worker.ran = sighting.map(|sighting| LongRun {
-                task: sighting.task,
-                name: sighting.name,
-                worker: seat.id,
-                ended: None,
-                ran: now.since(sighting.since),
-                cost: Duration::ZERO,
-            });
+            worker.ran = sighting.map(|sighting| run_of(seat, sighting, now));
         }
         self.note(Turn::Abandoned { worker: seat.id, task }, now);
     }
@@ -171,5 +157,17 @@ impl Draft {
         let mut run = run.clone();
         run.cost = last.saturating_sub(rest);
         Some(run)
+    }
+}
+
+/// A run as it was seen: it has not ended, and what it cost is not known yet.
+fn run_of(seat: &Seat, sighting: Sighting, now: Moment) -> LongRun {
+    LongRun {
+        task: sighting.task,
+        name: sighting.name,
+        worker: seat.id,
+        ended: None,
+        ran: now.since(sighting.since),
+        cost: Duration::ZERO,
     }
 }
