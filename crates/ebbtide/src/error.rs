@@ -66,6 +66,42 @@ pub struct BuildError {
     problem: String,
 }
 
+/// An application cannot be put together; nothing was started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// Two components have one name.
+    #[error("two components are named \"{name}\"; give each a name of its own")]
+    Duplicate {
+        /// The name.
+        name: Arc<str>,
+    },
+    /// A component is named that was not declared.
+    #[error("\"{by}\" names \"{name}\", which is not a component of this application{}", there_are(.known))]
+    Unknown {
+        /// The name that is not known.
+        name: Arc<str>,
+        /// Who names it.
+        by: Arc<str>,
+        /// Those that are.
+        known: Vec<Arc<str>>,
+    },
+    /// Components depend on each other in a circle; no order could be right.
+    #[error("components depend on each other in a circle: {}", .circle.join(" -> "))]
+    Cycle {
+        /// The circle; its last depends on its first, which is named twice.
+        circle: Vec<Arc<str>>,
+    },
+    /// An option is wrong or contradicts another.
+    #[error("{option}: {problem}")]
+    Option {
+        /// Which, by the name of its method or variable.
+        option: &'static str,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+}
+
 /// A shutdown or restart was not over in the time given to wait for it. It goes on.
 #[derive(Clone, Debug)]
 pub struct StillStopping {
@@ -182,3 +218,7 @@ impl fmt::Display for StillStopping {
 }
 
 impl Error for StillStopping {}
+
+fn there_are(names: &[Arc<str>]) -> String {
+    if names.is_empty() { String::new() } else { format!("; there are {}", names.join(", ")) }
+}

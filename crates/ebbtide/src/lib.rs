@@ -76,6 +76,8 @@
 //! | unread [`events`](Pool::events) per stream | 1024 | [`EVENTS`](policy::EVENTS) |
 //! | who runs is looked at every | 100 ms | [`LOOK`](policy::LOOK) |
 //! | a lower [`Priority`] is taken after so many higher ones | 16 | [`AGE_AFTER`](policy::AGE_AFTER) |
+//! | an application's [`deregistration_delay`](AppBuilder::deregistration_delay) | 0 s | [`DEREGISTRATION_DELAY`](policy::DEREGISTRATION_DELAY) |
+//! | what the start of one of its components may take | 30 s | [`START_TIMEOUT`](policy::START_TIMEOUT) |
 //! | a task's [`timeout`](Task::timeout), [`deadline`](Task::deadline) | none | – |
 //!
 //! # Where to go on
@@ -90,6 +92,7 @@
 //! None is on by default. `tracing`: a span around every task and the pool's events. `metrics`: the pool's numbers through the `metrics`
 //! facade. `cron`: [`Renew`] on a cron line.
 
+mod app;
 mod clock;
 mod component;
 mod error;
@@ -108,8 +111,12 @@ pub use worker::init;
 #[cfg(target_os = "linux")]
 pub use worker::process::{self, init};
 
-pub use component::{Lease, Resource, StillHeld};
-pub use error::{BuildError, RejectReason, StillStopping, SubmitError, SubmitManyError, WaitError};
+pub use app::{App, AppBuilder, AppState, Closed, Part, Running, Status, StopHandle};
+pub use component::{
+    Component, Declared, Detail, Lease, Monitor, Progress, Resource, ResourceId, Starting, StillHeld,
+    Stopping,
+};
+pub use error::{AppError, BuildError, RejectReason, StillStopping, SubmitError, SubmitManyError, WaitError};
 pub use policy::{Priority, Timing, WhenFull};
 pub use pool::{
     Closing, Completions, Event, Events, Finished, FirstError, IntoResourceError, Phase, Pool, PoolBuilder,
@@ -117,7 +124,9 @@ pub use pool::{
     WorkerStats, join_all,
 };
 pub use report::{
-    LongRun, Mode, Procedure, Report, RunningTask, TimelineEntry, Turn, WorkerEnd, WorkerReport,
+    AppEntry, AppReport, AppTurn, ComponentEnd, ComponentKind, ComponentReport, CriticalStep, ForcedBy,
+    LongRun, Mode, Procedure, Report, RunningTask, SignalMark, SignalMeaning, Span, StopReason,
+    TimelineEntry, Turn, WorkerEnd, WorkerReport,
 };
 pub use task::{
     cancel::{CancelGuard, CancelToken, WaitCancelled},

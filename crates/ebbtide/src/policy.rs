@@ -34,6 +34,10 @@ pub const EVENTS: usize = 1024;
 pub const LOOK: Duration = Duration::from_millis(100);
 /// A waiting task of a lower priority is taken after so many of higher ones went before it.
 pub const AGE_AFTER: u32 = 16;
+/// How long an application serves on after it was asked to stop.
+pub const DEREGISTRATION_DELAY: Duration = Duration::ZERO;
+/// What the start of one component may take.
+pub const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How urgent a waiting task is. Lower levels are aged: none starves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]

@@ -33,6 +33,8 @@ fn constants() -> BTreeMap<&'static str, String> {
         ("EVENTS", policy::EVENTS.to_string()),
         ("LOOK", time(policy::LOOK)),
         ("AGE_AFTER", policy::AGE_AFTER.to_string()),
+        ("DEREGISTRATION_DELAY", time(policy::DEREGISTRATION_DELAY)),
+        ("START_TIMEOUT", time(policy::START_TIMEOUT)),
     ])
 }
 

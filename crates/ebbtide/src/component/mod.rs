@@ -1,7 +1,11 @@
-//! What tasks use and what must not be closed under them: resources and the counted right to use them.
+//! The contract of anything with start and stop, and what tasks use and what must not be closed under them: resources and the counted
+//! right to use them.
 //!
 //! Knows neither pools nor applications.
 
+mod contract;
 mod resource;
 
-pub use resource::{Lease, Resource, StillHeld};
+pub(crate) use contract::Said;
+pub use contract::{Component, Detail, Monitor, Progress, Starting, Stopping};
+pub use resource::{Declared, Lease, Resource, ResourceId, StillHeld};

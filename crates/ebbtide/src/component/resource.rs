@@ -5,7 +5,10 @@ use std::{
     error::Error,
     fmt,
     ops::Deref,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Something that tasks use and that must outlive them: a connection pool, a client, a file.
@@ -15,11 +18,35 @@ use std::{
 /// wrap such a client so that it cannot.
 pub struct Resource<R> {
     shared: Arc<Shared<R>>,
+    value: Arc<R>,
+}
+
+/// A resource of an application, before it is there: `app.resource(name, open, close)` gives it.
+///
+/// It is opened when the application starts and closed when nobody uses it any more. Until then it can be promised to pools
+/// (`Pool::builder().using(&redis)`) and components; that promise is the edge in the order of the stop. There is no way to use it
+/// before it is open, and none to close it by hand:
+/// ```compile_fail,E0599
+/// # use ebbtide::App;
+/// let app = App::builder("counter");
+/// let numbers = app.resource("numbers", || Ok(vec![1]), |_| Ok(()));
+/// numbers.len();
+/// ```
+/// ```compile_fail,E0599
+/// # use ebbtide::App;
+/// let app = App::builder("counter");
+/// let numbers = app.resource("numbers", || Ok(vec![1]), |_| Ok(()));
+/// numbers.into_inner();
+/// ```
+pub struct Declared<R> {
+    shared: Arc<Shared<R>>,
 }
 
 /// The counted right to use a resource; derefs to it. Not `Clone`: every lease names its holder.
 pub struct Lease<R> {
     shared: Arc<Shared<R>>,
+    /// None where it was promised before the resource was open; such a lease only keeps it from being closed.
+    value: Option<Arc<R>>,
     key: u64,
 }
 
@@ -30,32 +57,52 @@ pub struct StillHeld {
     holders: Vec<Arc<str>>,
 }
 
+/// Tells resources apart, whatever their names are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResourceId(u64);
+
 struct Shared<R> {
+    id: ResourceId,
     name: Arc<str>,
-    value: R,
-    book: Mutex<Book>,
+    book: Mutex<Book<R>>,
 }
 
-#[derive(Default)]
-struct Book {
+struct Book<R> {
+    /// A declared resource while it is open.
+    open: Option<Arc<R>>,
     next: u64,
     holders: BTreeMap<u64, Arc<str>>,
 }
 
 impl<R> Shared<R> {
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn new(name: Arc<str>) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = ResourceId(NEXT.fetch_add(1, Ordering::Relaxed));
+        let book = Book { open: None, next: 0, holders: BTreeMap::new() };
+        Arc::new(Self { id, name, book: Mutex::new(book) })
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book<R>> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lease(self: &Arc<Self>, holder: &str) -> Lease<R> {
-        let key = {
+    fn lease(self: &Arc<Self>, value: Option<Arc<R>>, holder: &str) -> Lease<R> {
+        let (key, value) = {
             let mut book = self.book();
             book.next += 1;
             let key = book.next;
             book.holders.insert(key, holder.into());
-            key
+            (key, value.or_else(|| book.open.clone()))
         };
-        Lease { shared: Arc::clone(self), key }
+        Lease { shared: Arc::clone(self), value, key }
+    }
+
+    fn holders(&self) -> Vec<Arc<str>> {
+        self.book().holders.values().cloned().collect()
+    }
+
+    fn still_held(&self) -> StillHeld {
+        StillHeld { resource: Arc::clone(&self.name), holders: self.holders() }
     }
 }
 
@@ -63,7 +110,7 @@ impl<R> Resource<R> {
     /// Makes a resource of a value; the name stands in reports and errors.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>, value: R) -> Self {
-        Self { shared: Arc::new(Shared { name: name.into(), value, book: Mutex::default() }) }
+        Self { shared: Shared::new(name.into()), value: Arc::new(value) }
     }
 
     /// Its name.
@@ -75,13 +122,13 @@ impl<R> Resource<R> {
     /// Lends it to a holder, who is named while the lease lives.
     #[must_use]
     pub fn lease(&self, holder: &str) -> Lease<R> {
-        self.shared.lease(holder)
+        self.shared.lease(Some(Arc::clone(&self.value)), holder)
     }
 
     /// Who holds a lease now.
     #[must_use]
     pub fn holders(&self) -> Vec<Arc<str>> {
-        self.shared.book().holders.values().cloned().collect()
+        self.shared.holders()
     }
 
     /// Takes the value back.
@@ -89,22 +136,92 @@ impl<R> Resource<R> {
     /// # Errors
     /// The resource itself and [`StillHeld`], while a lease is out.
     pub fn into_inner(self) -> Result<R, (Self, StillHeld)> {
-        let name = Arc::clone(&self.shared.name);
-        match Arc::try_unwrap(self.shared) {
-            Ok(shared) => Ok(shared.value),
-            Err(shared) => {
-                let resource = Self { shared };
-                let still = StillHeld { resource: name, holders: resource.holders() };
-                Err((resource, still))
+        let Self { shared, value } = self;
+        Arc::try_unwrap(value).map_err(|value| {
+            let still = shared.still_held();
+            (Self { shared, value }, still)
+        })
+    }
+
+    pub(crate) fn id(&self) -> ResourceId {
+        self.shared.id
+    }
+}
+
+impl<R> Declared<R> {
+    pub(crate) fn new(name: impl Into<Arc<str>>) -> Self {
+        Self { shared: Shared::new(name.into()) }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Who holds it, or was promised it.
+    #[must_use]
+    pub fn holders(&self) -> Vec<Arc<str>> {
+        self.shared.holders()
+    }
+
+    /// True between its start and its stop.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.shared.book().open.is_some()
+    }
+
+    /// Lends it to a holder, who is named while the lease lives; nothing once it is closed or before it is open.
+    ///
+    /// For what is no pool and no component; the holder is not an edge in the order, but the resource is not closed under it.
+    #[must_use]
+    pub fn lease(&self, holder: &str) -> Option<Lease<R>> {
+        let lease = self.claim(holder);
+        lease.value.is_some().then_some(lease)
+    }
+
+    /// A lease that needs no value yet.
+    pub(crate) fn claim(&self, holder: &str) -> Lease<R> {
+        self.shared.lease(None, holder)
+    }
+
+    pub(crate) fn id(&self) -> ResourceId {
+        self.shared.id
+    }
+
+    pub(crate) fn open(&self, value: R) {
+        self.shared.book().open = Some(Arc::new(value));
+    }
+
+    /// Takes the value out, to be closed; no lease is given any more. Nothing if it was not open.
+    pub(crate) fn close(&self) -> Result<Option<R>, StillHeld> {
+        let mut book = self.shared.book();
+        let Some(value) = book.open.take() else { return Ok(None) };
+        match Arc::try_unwrap(value) {
+            Ok(value) => Ok(Some(value)),
+            Err(value) => {
+                book.open = Some(value);
+                drop(book);
+                Err(self.shared.still_held())
             }
         }
     }
 }
 
+impl<R> Clone for Declared<R> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
 impl<R> Lease<R> {
-    /// Another lease of the same resource, for another holder.
+    /// Another lease of the same resource, for another holder. Has a value if this one has, or the resource has been opened since.
     pub(crate) fn again(&self, holder: &str) -> Self {
-        self.shared.lease(holder)
+        self.shared.lease(self.value.clone(), holder)
+    }
+
+    pub(crate) fn has_value(&self) -> bool {
+        self.value.is_some()
     }
 }
 
@@ -112,7 +229,7 @@ impl<R> Deref for Resource<R> {
     type Target = R;
 
     fn deref(&self) -> &R {
-        &self.shared.value
+        &self.value
     }
 }
 
@@ -120,12 +237,14 @@ impl<R> Deref for Lease<R> {
     type Target = R;
 
     fn deref(&self) -> &R {
-        &self.shared.value
+        self.value.as_ref().expect("a lease without a value is never lent to user code")
     }
 }
 
 impl<R> Drop for Lease<R> {
     fn drop(&mut self) {
+        // The value first: when nobody is in the book, nobody has it.
+        drop(self.value.take());
         self.shared.book().holders.remove(&self.key);
     }
 }
@@ -133,6 +252,12 @@ impl<R> Drop for Lease<R> {
 impl<R> fmt::Debug for Resource<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resource").field("name", &self.name()).field("holders", &self.holders()).finish()
+    }
+}
+
+impl<R> fmt::Debug for Declared<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Declared").field("name", &self.name()).field("holders", &self.holders()).finish()
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     roster::{Roster, Settings},
 };
 use crate::{
+    component::ResourceId,
     error::BuildError,
     policy::{self, IdleTimeout, Timing, WhenFull},
     queue::Queue,
@@ -62,6 +63,7 @@ struct Options {
     /// Lets go of what the pool holds until it has terminated.
     holds: Option<(TakeOver, Release)>,
     owned: Option<Held>,
+    sources: Vec<ResourceId>,
     hook: Option<Hook>,
 }
 
@@ -95,6 +97,7 @@ impl PoolBuilder<Stateless> {
             decorator: None,
             holds: None,
             owned: None,
+            sources: Vec::new(),
             hook: None,
         };
         Self { options, craft: Craft::stateless() }
@@ -331,6 +334,21 @@ impl<I: Isolation> PoolBuilder<I> {
 
     pub(crate) fn own(&mut self, owned: Held) {
         self.options.owned = Some(owned);
+    }
+
+    /// Remembers what it uses, for the order in which an application stops.
+    pub(crate) fn depend(&mut self, sources: Vec<ResourceId>) {
+        self.options.sources = sources;
+    }
+
+    /// Leaves the starting of the first workers to whoever opens the pool; says how many those are.
+    pub(crate) fn start_later(&mut self) -> usize {
+        let warm = std::mem::replace(&mut self.options.warm, Warm::OnDemand);
+        if warm == Warm::AtOnce { *self.options.workers.start() } else { 0 }
+    }
+
+    pub(crate) fn sources(&self) -> &[ResourceId] {
+        &self.options.sources
     }
 
     /// Builds the pool.

@@ -5,7 +5,7 @@ use std::{any::Any, fmt, sync::Arc};
 
 use super::{builder::PoolBuilder, phase::Phase, pools::Pool};
 use crate::{
-    component::{Lease, Resource, StillHeld},
+    component::{Declared, Lease, Resource, ResourceId, StillHeld},
     sync::Mutex,
     task::isolation::{Isolation, Stateless, Threads},
 };
@@ -19,6 +19,12 @@ pub trait Using: sealed::Sealed {
     fn lease(&self, holder: &str) -> Self::Leased;
     #[doc(hidden)]
     fn again(leased: &Self::Leased, holder: &str) -> Self::Leased;
+    /// Which resources these are.
+    #[doc(hidden)]
+    fn sources(&self) -> Vec<ResourceId>;
+    /// Whether they can be used: not before an application has opened them.
+    #[doc(hidden)]
+    fn are_open(leased: &Self::Leased) -> bool;
 }
 
 mod sealed {
@@ -78,6 +84,36 @@ impl<R: Send + Sync + 'static> Using for &Resource<R> {
     fn again(leased: &Lease<R>, holder: &str) -> Lease<R> {
         leased.again(holder)
     }
+
+    fn sources(&self) -> Vec<ResourceId> {
+        vec![self.id()]
+    }
+
+    fn are_open(leased: &Lease<R>) -> bool {
+        leased.has_value()
+    }
+}
+
+impl<R: Send + Sync + 'static> sealed::Sealed for &Declared<R> {}
+
+impl<R: Send + Sync + 'static> Using for &Declared<R> {
+    type Leased = Lease<R>;
+
+    fn lease(&self, holder: &str) -> Lease<R> {
+        self.claim(holder)
+    }
+
+    fn again(leased: &Lease<R>, holder: &str) -> Lease<R> {
+        leased.again(holder)
+    }
+
+    fn sources(&self) -> Vec<ResourceId> {
+        vec![self.id()]
+    }
+
+    fn are_open(leased: &Lease<R>) -> bool {
+        leased.has_value()
+    }
 }
 
 macro_rules! tuples {
@@ -93,6 +129,14 @@ macro_rules! tuples {
 
             fn again(leased: &Self::Leased, holder: &str) -> Self::Leased {
                 ($($name::again(&leased.$index, holder),)+)
+            }
+
+            fn sources(&self) -> Vec<ResourceId> {
+                [$(self.$index.sources()),+].concat()
+            }
+
+            fn are_open(leased: &Self::Leased) -> bool {
+                $($name::are_open(&leased.$index))&&+
             }
         }
     )*};
@@ -133,10 +177,13 @@ impl PoolBuilder<Stateless> {
     pub fn using<U: Using>(self, resources: U) -> PoolBuilder<Threads<U::Leased>> {
         let master = Arc::new(Mutex::new(Some(resources.lease("a pool that is being built"))));
         let (lender, named) = (Arc::clone(&master), Arc::clone(&master));
-        let mut builder = self.try_state(move |worker| match &*lender.lock() {
-            Some(master) => Ok(U::again(master, &worker.name)),
-            None => Err("the pool has given its resources back"),
+        let sources = resources.sources();
+        let mut builder = self.try_state(move |worker| {
+            let leased = lender.lock().as_ref().map(|master| U::again(master, &worker.name));
+            let leased = leased.ok_or("the pool has given its resources back")?;
+            if U::are_open(&leased) { Ok(leased) } else { Err("the resource is not open") }
         });
+        builder.depend(sources);
         let take_over = move |pool: &str| {
             let mut named = named.lock();
             *named = named.as_ref().map(|first| U::again(first, pool));

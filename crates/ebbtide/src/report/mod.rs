@@ -1,8 +1,13 @@
 //! What a stop or a restart was: who did what, how long it took, which outcomes, and who held it up.
 
+mod app;
 mod text;
 mod value;
 
+pub use app::{
+    AppEntry, AppReport, AppTurn, ComponentEnd, ComponentKind, ComponentReport, CriticalStep, ForcedBy,
+    SignalMark, SignalMeaning, Span, StopReason,
+};
 pub(crate) use value::millis;
 pub use value::{
     LongRun, Mode, Procedure, Report, RunningTask, TimelineEntry, Turn, WorkerEnd, WorkerReport,

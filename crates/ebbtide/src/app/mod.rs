@@ -1,0 +1,11 @@
+//! An application: components that start in order, serve, and stop in the reverse order.
+
+mod builder;
+mod parts;
+mod run;
+mod status;
+
+pub use builder::{AppBuilder, Part};
+pub use parts::Closed;
+pub use run::{App, Running, StopHandle};
+pub use status::{AppState, Status};

@@ -1,0 +1,155 @@
+//! What ships as a component: resources and pools.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use crate::{
+    clock::Moment,
+    component::{Component, Declared, Detail, Progress, Starting, StillHeld, Stopping},
+    pool::{Pool, Shutdown},
+    report::{Mode, Report},
+    sync::Mutex,
+    task::{error::BoxError, isolation::Isolation},
+};
+
+/// How long a lease that is still out when everybody has stopped is waited for: the last of a pool's are given back a moment after it
+/// has terminated. Whoever holds one longer holds it for good.
+const LAST_LEASE: Duration = Duration::from_millis(250);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// What a resource's closing gives: nothing, or a result. Sealed.
+pub trait Closed: sealed::Sealed {
+    #[doc(hidden)]
+    fn closed(self) -> Result<(), BoxError>;
+}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "sealed: there are two ways to end")]
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl<E> Sealed for Result<(), E> {}
+}
+
+impl Closed for () {
+    fn closed(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<E: Into<BoxError>> Closed for Result<(), E> {
+    fn closed(self) -> Result<(), BoxError> {
+        self.map_err(Into::into)
+    }
+}
+
+type Open<R> = Box<dyn FnOnce(&Starting) -> Result<R, BoxError> + Send>;
+type Close<R> = Box<dyn FnOnce(R, &Stopping) -> Result<(), BoxError> + Send>;
+
+/// A resource: opened by its start, closed by its stop, if nobody holds it.
+pub(crate) struct ResourcePart<R> {
+    declared: Declared<R>,
+    open: Mutex<Option<Open<R>>>,
+    close: Mutex<Option<Close<R>>>,
+}
+
+impl<R: Send + Sync + 'static> ResourcePart<R> {
+    pub(crate) fn new<E: Into<BoxError>, C: Closed>(
+        declared: Declared<R>,
+        open: impl FnOnce() -> Result<R, E> + Send + 'static,
+        close: impl FnOnce(R) -> C + Send + 'static,
+    ) -> Self {
+        let open: Open<R> = Box::new(move |_| open().map_err(Into::into));
+        let close: Close<R> = Box::new(move |value, _| close(value).closed());
+        Self { declared, open: Mutex::new(Some(open)), close: Mutex::new(Some(close)) }
+    }
+
+    pub(crate) fn asynchronous<E: Into<BoxError>, C: Closed, O, D>(
+        declared: Declared<R>,
+        open: impl FnOnce() -> O + Send + 'static,
+        close: impl FnOnce(R) -> D + Send + 'static,
+    ) -> Self
+    where
+        O: Future<Output = Result<R, E>>,
+        D: Future<Output = C>,
+    {
+        let open: Open<R> = Box::new(move |starting| starting.wait_for(open())?.map_err(Into::into));
+        let close: Close<R> = Box::new(move |value, stopping| stopping.wait_for(close(value))?.closed());
+        Self { declared, open: Mutex::new(Some(open)), close: Mutex::new(Some(close)) }
+    }
+}
+
+impl<R: Send + Sync + 'static> Component for ResourcePart<R> {
+    fn start(&self, starting: &Starting) -> Result<(), BoxError> {
+        let open = self.open.lock().take().ok_or("it was opened before")?;
+        self.declared.open(open(starting)?);
+        Ok(())
+    }
+
+    fn stop(&self, stopping: &Stopping) -> Result<(), BoxError> {
+        let until = Moment::now().plus(LAST_LEASE.min(stopping.remaining() / 2));
+        let value = loop {
+            match self.declared.close() {
+                Ok(value) => break value,
+                Err(still) if Moment::now() >= until => return Err(Box::<StillHeld>::new(still)),
+                Err(_) => crate::sync::park_timeout(LOOK),
+            }
+        };
+        let close = self.close.lock().take();
+        match (value, close) {
+            (Some(value), Some(close)) => close(value, stopping),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A pool: it exists paused from its declaration, is opened by its start, and drains by its stop.
+pub(crate) struct PoolPart<I: Isolation> {
+    pool: Arc<Pool<I>>,
+    /// So many workers are started with it.
+    warm: usize,
+    report: Mutex<Option<Report>>,
+}
+
+impl<I: Isolation> PoolPart<I> {
+    pub(crate) fn new(pool: Arc<Pool<I>>, warm: usize) -> Self {
+        pool.pause();
+        Self { pool, warm, report: Mutex::new(None) }
+    }
+}
+
+impl<I: Isolation> Component for PoolPart<I> {
+    fn start(&self, _: &Starting) -> Result<(), BoxError> {
+        self.pool.resume();
+        self.pool.warm_up(self.warm);
+        Ok(())
+    }
+
+    fn stop(&self, stopping: &Stopping) -> Result<(), BoxError> {
+        let how = match stopping.mode() {
+            Mode::Drain => Shutdown::drain(),
+            Mode::Stop => Shutdown::stop(),
+            Mode::Abort => Shutdown::abort(),
+        };
+        let within = stopping.remaining().max(Duration::from_millis(1));
+        let report = self.pool.shutdown(how.within(within)).wait()?;
+        *self.report.lock() = Some(report);
+        Ok(())
+    }
+
+    fn force(&self) {
+        drop(self.pool.shutdown(Shutdown::abort().within(FORCED).grace(FORCED / 2)));
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let stats = self.pool.stats();
+        let text = format!("{} running, {} waiting", stats.running, stats.queued);
+        Some(Progress { done: stats.outcomes.total(), text })
+    }
+
+    fn report(&self) -> Option<Detail> {
+        self.report.lock().clone().map(|report| Detail::Pool(Box::new(report)))
+    }
+}
+
+/// What a forced pool gets to cancel and to be given up.
+const FORCED: Duration = Duration::from_millis(400);
