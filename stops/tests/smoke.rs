@@ -1,9 +1,5 @@
 //! One round of every contender: all of them start, are loaded, stopped and counted, and what is known of them is seen again.
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test; it runs the harness as its user does"
-)]
+#![expect(clippy::disallowed_methods, reason = "a test; it runs the harness as its user does")]
 
 use std::process::Command;
 

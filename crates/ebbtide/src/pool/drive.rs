@@ -134,7 +134,7 @@ impl<I: Isolation> Core<I> {
             Cause::Caller => "asked",
             Cause::Deadline => "the deadline came near",
         };
-        control.note_lane(lane, &Turn::Escalated { mode, why }, now);
+        control.note_lane(lane, &Turn::Escalated { mode, why: why.into() }, now);
     }
 
     fn narrow(&self, lane: u32, intake: LaneIntake, todo: &mut Todo) {

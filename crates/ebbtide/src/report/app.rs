@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::value::{Report, millis, some_millis};
+use super::value::{Marked, Report, as_millis, as_some_millis};
 
 /// What an application did from its start to its end. Every waiter gets the same.
 ///
 /// Times of the start (`start` of a component, `ready`, `uptime`) count from the call of `run`; all others count from the request to stop.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct AppReport {
     /// The application's name.
@@ -19,25 +19,25 @@ pub struct AppReport {
     /// What the process should exit with: the table of exit codes.
     pub exit_code: u8,
     /// When all components had started, from the call of `run`; none if that never came.
-    #[serde(rename = "ready_ms", serialize_with = "some_millis")]
+    #[serde(rename = "ready_ms", with = "as_some_millis")]
     pub ready: Option<Duration>,
     /// From the call of `run` to the request to stop.
-    #[serde(rename = "uptime_ms", serialize_with = "millis")]
+    #[serde(rename = "uptime_ms", with = "as_millis")]
     pub uptime: Duration,
     /// From the request to stop to the end.
-    #[serde(rename = "duration_ms", serialize_with = "millis")]
+    #[serde(rename = "duration_ms", with = "as_millis")]
     pub duration: Duration,
     /// What the stop was allowed to take.
-    #[serde(rename = "deadline_ms", serialize_with = "millis")]
+    #[serde(rename = "deadline_ms", with = "as_millis")]
     pub deadline: Duration,
     /// The end of the deadline that was kept for resources and this report.
-    #[serde(rename = "reserve_ms", serialize_with = "millis")]
+    #[serde(rename = "reserve_ms", with = "as_millis")]
     pub reserve: Duration,
     /// How long everything was served after the request: the deregistration delay that was really kept.
-    #[serde(rename = "delay_ms", serialize_with = "millis")]
+    #[serde(rename = "delay_ms", with = "as_millis")]
     pub delay: Duration,
     /// When a second signal (or a call) forced the stop.
-    #[serde(rename = "forced_ms", serialize_with = "some_millis")]
+    #[serde(rename = "forced_ms", with = "as_some_millis")]
     pub forced: Option<Duration>,
     /// The signals that counted; those within 250 ms of another are one.
     pub signals: Vec<SignalMark>,
@@ -54,7 +54,7 @@ pub struct AppReport {
 }
 
 /// Why an application stopped; the first reason is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StopReason {
@@ -87,11 +87,11 @@ pub enum StopReason {
 }
 
 /// A signal that counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct SignalMark {
     /// When, from the request to stop.
-    #[serde(rename = "at_ms", serialize_with = "millis")]
+    #[serde(rename = "at_ms", with = "as_millis")]
     pub at: Duration,
     /// Its name, `SIGTERM`.
     pub signal: Arc<str>,
@@ -100,7 +100,7 @@ pub struct SignalMark {
 }
 
 /// What a signal means after those that came before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignalMeaning {
     /// The first: an ordered stop.
@@ -112,7 +112,7 @@ pub enum SignalMeaning {
 }
 
 /// What a component is; it says where it stands in the order where nobody said otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ComponentKind {
@@ -133,7 +133,7 @@ pub enum ComponentKind {
 }
 
 /// How a component was at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ComponentEnd {
@@ -156,19 +156,19 @@ pub enum ComponentEnd {
 }
 
 /// From when to when; open if the end was not seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Span {
     /// Its begin.
-    #[serde(rename = "from_ms", serialize_with = "millis")]
+    #[serde(rename = "from_ms", with = "as_millis")]
     pub from: Duration,
     /// Its end.
-    #[serde(rename = "to_ms", serialize_with = "some_millis")]
+    #[serde(rename = "to_ms", with = "as_some_millis")]
     pub to: Option<Duration>,
 }
 
 /// What one component did.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct ComponentReport {
     /// Its name.
@@ -186,10 +186,10 @@ pub struct ComponentReport {
     /// Its stop, from the request.
     pub stop: Option<Span>,
     /// What its stop was allowed to take.
-    #[serde(rename = "budget_ms", serialize_with = "some_millis")]
+    #[serde(rename = "budget_ms", with = "as_some_millis")]
     pub budget: Option<Duration>,
     /// When it was told to cancel and kill, from the request.
-    #[serde(rename = "forced_ms", serialize_with = "some_millis")]
+    #[serde(rename = "forced_ms", with = "as_some_millis")]
     pub forced: Option<Duration>,
     /// The last of its dependants to stop: its own stop began then.
     pub waited_for: Option<Arc<str>>,
@@ -204,11 +204,11 @@ pub struct ComponentReport {
 }
 
 /// Something that happened during the stop.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct AppEntry {
     /// When, from the request.
-    #[serde(rename = "at_ms", serialize_with = "millis")]
+    #[serde(rename = "at_ms", with = "as_millis")]
     pub at: Duration,
     /// What.
     #[serde(flatten)]
@@ -216,7 +216,7 @@ pub struct AppEntry {
 }
 
 /// The turns a stop can take.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AppTurn {
@@ -246,7 +246,7 @@ pub enum AppTurn {
     /// The process was not running for a while: stopped by a signal, or the machine slept.
     Stood {
         /// How long.
-        #[serde(rename = "for_ms", serialize_with = "millis")]
+        #[serde(rename = "for_ms", with = "as_millis")]
         span: Duration,
     },
     /// It was over.
@@ -254,7 +254,7 @@ pub enum AppTurn {
 }
 
 /// Who told a component to cancel and kill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ForcedBy {
@@ -265,25 +265,30 @@ pub enum ForcedBy {
 }
 
 /// One step of the critical path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct CriticalStep {
     /// The component; none for the deregistration delay.
     pub component: Option<Arc<str>>,
     /// When it began, from the request.
-    #[serde(rename = "from_ms", serialize_with = "millis")]
+    #[serde(rename = "from_ms", with = "as_millis")]
     pub from: Duration,
     /// When it was over.
-    #[serde(rename = "to_ms", serialize_with = "millis")]
+    #[serde(rename = "to_ms", with = "as_millis")]
     pub to: Duration,
     /// The task or reason within it that took longest.
     pub because: Option<String>,
     /// How much sooner the whole stop would have been over without that.
-    #[serde(rename = "cost_ms", serialize_with = "millis")]
+    #[serde(rename = "cost_ms", with = "as_millis")]
     pub cost: Duration,
 }
 
 impl AppReport {
+    /// The field `format` of its JSON.
+    pub const FORMAT: &'static str = "ebbtide-application-report";
+    /// The field `version` of its JSON. It grows when a field is renamed, goes away or changes its meaning; new ones may come without.
+    pub const VERSION: u32 = 1;
+
     /// True if everything started, served, and stopped as it should.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -296,10 +301,11 @@ impl AppReport {
         self.components.iter().find(|component| &*component.name == name)
     }
 
-    /// The whole report as one JSON object. Durations are milliseconds with fractions, in fields that end in `_ms`.
+    /// The whole report as one JSON object, with [`FORMAT`](Self::FORMAT) and [`VERSION`](Self::VERSION). Durations are milliseconds with fractions, in fields that end in `_ms`.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("plain data always serialises")
+        let marked = Marked { format: Self::FORMAT, version: Self::VERSION, report: self };
+        serde_json::to_string(&marked).expect("plain data always serialises")
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod picture;
 mod turns;
-mod words;
+pub(super) mod words;
 
 use std::{fmt, time::Duration};
 

@@ -1,8 +1,8 @@
 //! The report as plain data: cloneable, serialisable, and the same for everybody who asked.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::task::{
     id::{TaskId, WorkerId},
@@ -10,7 +10,7 @@ use crate::task::{
 };
 
 /// How a pool (or its present workers) is to end; from gentle to strong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// No new work; everything accepted is finished.
@@ -22,7 +22,7 @@ pub enum Mode {
 }
 
 /// Which procedure a report is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Procedure {
     /// The pool's end.
@@ -36,7 +36,7 @@ pub enum Procedure {
 /// What a shutdown or restart did. From `wait` on its handle; everybody who waits gets the same.
 ///
 /// `Display` shows it to a person on one screen; [`to_json`](Self::to_json) gives it to a program.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// The pool's name.
@@ -50,13 +50,13 @@ pub struct Report {
     /// The generation that ended.
     pub generation: u32,
     /// From the request to the end.
-    #[serde(rename = "duration_ms", serialize_with = "millis")]
+    #[serde(rename = "duration_ms", with = "as_millis")]
     pub duration: Duration,
     /// What it was allowed to take.
-    #[serde(rename = "deadline_ms", serialize_with = "millis")]
+    #[serde(rename = "deadline_ms", with = "as_millis")]
     pub deadline: Duration,
     /// Time between asking and abandoning.
-    #[serde(rename = "grace_ms", serialize_with = "millis")]
+    #[serde(rename = "grace_ms", with = "as_millis")]
     pub grace: Duration,
     /// Why it did not do what was asked: superseded by something stronger, or replacements that did not start.
     pub failed: Option<String>,
@@ -81,7 +81,7 @@ pub struct Report {
 }
 
 /// What one worker did.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct WorkerReport {
     /// Its number.
@@ -93,7 +93,7 @@ pub struct WorkerReport {
     /// How it ended, or that it did not.
     pub end: WorkerEnd,
     /// When it had ended, from the request.
-    #[serde(rename = "ended_ms", serialize_with = "some_millis")]
+    #[serde(rename = "ended_ms", with = "as_some_millis")]
     pub ended: Option<Duration>,
     /// How many tasks it began in its life.
     pub tasks: u64,
@@ -102,7 +102,7 @@ pub struct WorkerReport {
 }
 
 /// How a worker was at the end of a procedure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WorkerEnd {
@@ -115,7 +115,7 @@ pub enum WorkerEnd {
 }
 
 /// A run that took long enough to be seen, or was under way when a procedure began.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct LongRun {
     /// The task.
@@ -125,18 +125,18 @@ pub struct LongRun {
     /// Who ran it.
     pub worker: WorkerId,
     /// When it ended, from the request; `None` if it was abandoned.
-    #[serde(rename = "ended_ms", serialize_with = "some_millis")]
+    #[serde(rename = "ended_ms", with = "as_some_millis")]
     pub ended: Option<Duration>,
     /// How long it ran, at least.
-    #[serde(rename = "ran_ms", serialize_with = "millis")]
+    #[serde(rename = "ran_ms", with = "as_millis")]
     pub ran: Duration,
     /// How much sooner the procedure would have been over without it.
-    #[serde(rename = "cost_ms", serialize_with = "millis")]
+    #[serde(rename = "cost_ms", with = "as_millis")]
     pub cost: Duration,
 }
 
 /// A task that runs now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct RunningTask {
     /// The task.
@@ -150,16 +150,16 @@ pub struct RunningTask {
     /// That one's name.
     pub worker_name: Arc<str>,
     /// It has run for so long, at least.
-    #[serde(rename = "running_ms", serialize_with = "millis")]
+    #[serde(rename = "running_ms", with = "as_millis")]
     pub running_for: Duration,
 }
 
 /// Something that happened during a procedure.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct TimelineEntry {
     /// When, from the request.
-    #[serde(rename = "at_ms", serialize_with = "millis")]
+    #[serde(rename = "at_ms", with = "as_millis")]
     pub at: Duration,
     /// What.
     #[serde(flatten)]
@@ -167,7 +167,7 @@ pub struct TimelineEntry {
 }
 
 /// The turns a procedure can take.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Turn {
@@ -185,7 +185,7 @@ pub enum Turn {
         /// To this mode.
         mode: Mode,
         /// By whom.
-        why: &'static str,
+        why: Cow<'static, str>,
     },
     /// Waiting tasks were handed back.
     Returned {
@@ -220,7 +220,21 @@ pub enum Turn {
     Over,
 }
 
+/// What says in JSON which kind of report it is.
+#[derive(Serialize)]
+pub(super) struct Marked<'r, T> {
+    pub(super) format: &'static str,
+    pub(super) version: u32,
+    #[serde(flatten)]
+    pub(super) report: &'r T,
+}
+
 impl Report {
+    /// The field `format` of its JSON.
+    pub const FORMAT: &'static str = "ebbtide-pool-report";
+    /// The field `version` of its JSON. It grows when a field is renamed, goes away or changes its meaning; new ones may come without.
+    pub const VERSION: u32 = 1;
+
     /// True if it did what was asked, in the mode that was asked, and left nothing behind.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -238,10 +252,11 @@ impl Report {
         self.accepted == self.queued + self.running + self.outcomes.total()
     }
 
-    /// The whole report as one JSON object. Durations are milliseconds with fractions, in fields that end in `_ms`.
+    /// The whole report as one JSON object, with [`FORMAT`](Self::FORMAT) and [`VERSION`](Self::VERSION). Durations are milliseconds with fractions, in fields that end in `_ms`.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("plain data always serialises")
+        let marked = Marked { format: Self::FORMAT, version: Self::VERSION, report: self };
+        serde_json::to_string(&marked).expect("plain data always serialises")
     }
 }
 
@@ -249,12 +264,42 @@ pub(crate) fn millis<S: Serializer>(duration: &Duration, serializer: S) -> Resul
     serializer.serialize_f64(duration.as_secs_f64() * 1_000.0)
 }
 
-pub(crate) fn some_millis<S: Serializer>(
-    duration: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match duration {
-        Some(duration) => millis(duration, serializer),
-        None => serializer.serialize_none(),
+/// Durations as milliseconds with fractions, there and back.
+pub(crate) mod as_millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, de::Error};
+
+    pub(crate) use super::millis as serialize;
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let millis = f64::deserialize(deserializer)?;
+        Duration::try_from_secs_f64(millis / 1_000.0)
+            .map_err(|error| D::Error::custom(format!("{millis} ms: {error}")))
+    }
+}
+
+/// The same where there may be none.
+pub(crate) mod as_some_millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => super::millis(duration, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        #[derive(Deserialize)]
+        struct Millis(#[serde(with = "super::as_millis")] Duration);
+        Ok(Option::<Millis>::deserialize(deserializer)?.map(|millis| millis.0))
     }
 }

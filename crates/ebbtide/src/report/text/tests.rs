@@ -121,7 +121,7 @@ fn aborted() -> Report {
         ],
         timeline: vec![
             asked(Mode::Drain, 26, 3),
-            turn(22_000, Turn::Escalated { mode: Mode::Abort, why: "the deadline came near" }),
+            turn(22_000, Turn::Escalated { mode: Mode::Abort, why: "the deadline came near".into() }),
             turn(22_001, Turn::Returned { tasks: 8 }),
             turn(27_000, abandoned),
         ],
@@ -446,7 +446,7 @@ impl Dice {
             Turn::Asked { mode: self.any(&[None, Some(mode)]), queued: self.count(), running: self.count() };
         let turn = self.any(&[
             asked,
-            Turn::Escalated { mode, why: "somebody asked" },
+            Turn::Escalated { mode, why: "somebody asked".into() },
             Turn::Returned { tasks: u64::MAX },
             Turn::Started { worker },
             Turn::StartFailed { worker, cause: "no threads".into() },
@@ -505,4 +505,15 @@ fn whatever_happened_it_fits_on_a_screen() {
         let loud = text.matches("THE LAW IS BROKEN").count() == 2;
         assert_eq!(loud, found(&report) != u128::from(report.accepted), "seed {seed}:\n{text}");
     }
+}
+
+#[test]
+fn a_report_can_be_read_back_from_its_json() {
+    let mut report = drained();
+    report.timeline.push(turn(7, Turn::Escalated { mode: Mode::Abort, why: "another reason".into() }));
+    let read: Report = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(read.to_json(), report.to_json());
+    assert_eq!(read.to_string(), report.to_string());
+    let wrong = report.to_json().replace("\"duration_ms\":", "\"duration_ms\":-1,\"x\":");
+    assert!(serde_json::from_str::<Report>(&wrong).unwrap_err().to_string().contains("-1 ms"));
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::super::value::Mode;
 
 /// No line of a report is wider.
-pub(super) const WIDTH: usize = 100;
+pub(in crate::report) const WIDTH: usize = 100;
 
 /// Room for a reason, before it is wrapped.
-pub(super) const REASON: usize = 400;
+pub(in crate::report) const REASON: usize = 400;
 
 /// What a pool is asked to do.
-pub(super) const fn verb(mode: Mode) -> &'static str {
+pub(in crate::report) const fn verb(mode: Mode) -> &'static str {
     match mode {
         Mode::Drain => "drain",
         Mode::Stop => "stop",
@@ -22,7 +22,7 @@ pub(super) const fn verb(mode: Mode) -> &'static str {
 /// `840 µs`, `12.3 ms`, `0.61 s`, `22.0 s`, `2 min 05 s`; whole ones without decimals: `30 s`.
 ///
 /// Cut, never rounded up: what is said to have taken "at least" so long has, and nothing reads `60.0 s`.
-pub(super) fn duration(duration: Duration) -> String {
+pub(in crate::report) fn duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     match nanos {
         0 => "0 s".to_owned(),
@@ -35,7 +35,7 @@ pub(super) fn duration(duration: Duration) -> String {
 }
 
 /// `1_204`: readable in any log, and Rust reads it as well.
-pub(super) fn number(number: u128) -> String {
+pub(in crate::report) fn number(number: u128) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -48,35 +48,35 @@ pub(super) fn number(number: u128) -> String {
 }
 
 /// `1 task`, `1_204 tasks`.
-pub(super) fn counted(count: u128, what: &str) -> String {
+pub(in crate::report) fn counted(count: u128, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {what}{plural}", number(count))
 }
 
 /// A name in quotes, at most `room` columns with them; what cannot be printed, quotes and backslashes
 /// are escaped.
-pub(super) fn quoted(name: &str, room: usize) -> String {
+pub(in crate::report) fn quoted(name: &str, room: usize) -> String {
     format!("\"{}\"", printable(name, &['\''], room.saturating_sub(2)))
 }
 
 /// Text without quotes, at most `room` columns; what cannot be printed is escaped.
-pub(super) fn plain(text: &str, room: usize) -> String {
+pub(in crate::report) fn plain(text: &str, room: usize) -> String {
     printable(text, &['\'', '"', '\\'], room)
 }
 
 /// How many columns `text` takes, at most.
-pub(super) fn columns(text: &str) -> usize {
+pub(in crate::report) fn columns(text: &str) -> usize {
     text.chars().map(column).sum()
 }
 
 /// `text` with spaces after it up to `width` columns.
-pub(super) fn padded(text: &str, width: usize) -> String {
+pub(in crate::report) fn padded(text: &str, width: usize) -> String {
     let spaces = width.saturating_sub(columns(text));
     format!("{text}{}", " ".repeat(spaces))
 }
 
 /// A printable line, at most `room` columns; what is cut off shows as `…`.
-pub(super) fn cut(line: &str, room: usize) -> String {
+pub(in crate::report) fn cut(line: &str, room: usize) -> String {
     if columns(line) <= room {
         return line.to_owned();
     }
@@ -84,7 +84,7 @@ pub(super) fn cut(line: &str, room: usize) -> String {
 }
 
 /// Printable text in at most `lines` lines, broken at spaces, all after the first begun with `indent` columns.
-pub(super) fn wrapped(text: &str, indent: usize, lines: usize) -> Vec<String> {
+pub(in crate::report) fn wrapped(text: &str, indent: usize, lines: usize) -> Vec<String> {
     let mut wrapped = Vec::new();
     let mut rest = text.trim_end();
     while !rest.is_empty() && wrapped.len() < lines {
