@@ -1,6 +1,9 @@
 //! The one place that reads the time. Decisions are handed a [`Moment`] and never look themselves.
 
-use std::{sync::OnceLock, time::Duration, time::Instant};
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 /// A monotonic instant: nanoseconds since this process first asked.
 ///
@@ -38,6 +41,16 @@ impl Moment {
     pub(crate) fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(duration)))
     }
+}
+
+/// Reads the calendar's clock: a moment on a scale of its own, nanoseconds since 1970. Others set it, so it may jump.
+pub(crate) fn calendar_now() -> Moment {
+    calendar(SystemTime::now())
+}
+
+/// A time of the calendar on that scale; before 1970 is 1970.
+pub(crate) fn calendar(time: SystemTime) -> Moment {
+    Moment(time.duration_since(UNIX_EPOCH).map_or(0, nanos))
 }
 
 fn nanos(duration: Duration) -> u64 {

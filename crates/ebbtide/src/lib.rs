@@ -74,6 +74,7 @@
 //! | [`timing`](PoolBuilder::timing): one task in | 64 | [`TIMING_SAMPLE`](policy::TIMING_SAMPLE) |
 //! | [`stack_size`](PoolBuilder::stack_size) | the platform's | – |
 //! | unread [`events`](Pool::events) per stream | 1024 | [`EVENTS`](policy::EVENTS) |
+//! | jobs of a pool at a time ([`Job`], [`OneShot`]) | 1000000 | [`JOBS`](policy::JOBS) |
 //! | who runs is looked at every | 100 ms | [`LOOK`](policy::LOOK) |
 //! | a lower [`Priority`] is taken after so many higher ones | 16 | [`AGE_AFTER`](policy::AGE_AFTER) |
 //! | an application's [`deregistration_delay`](AppBuilder::deregistration_delay) | 0 s | [`DEREGISTRATION_DELAY`](policy::DEREGISTRATION_DELAY) |
@@ -101,6 +102,7 @@ pub mod policy;
 mod pool;
 mod queue;
 mod report;
+mod schedule;
 mod sync;
 mod task;
 mod timer;
@@ -119,14 +121,17 @@ pub use component::{
 pub use error::{AppError, BuildError, RejectReason, StillStopping, SubmitError, SubmitManyError, WaitError};
 pub use policy::{Priority, Timing, WhenFull};
 pub use pool::{
-    Closing, Completions, Event, Events, Finished, FirstError, IntoResourceError, Phase, Pool, PoolBuilder,
-    Quantiles, Renew, Restart, Retirement, Scope, ScopedHandle, Shutdown, Stats, Submitter, Timings, Using,
-    WorkerStats, join_all,
+    Closing, Completions, Event, Events, Finished, FirstError, IntoResourceError, JobEnd, MissedBecause,
+    Phase, Pool, PoolBuilder, Quantiles, Renew, Restart, Retirement, Scope, ScopedHandle, Shutdown, Stats,
+    Submitter, Timings, Using, WorkerStats, join_all,
 };
 pub use report::{
     AppEntry, AppReport, AppTurn, ComponentEnd, ComponentKind, ComponentReport, CriticalStep, ForcedBy,
     LongRun, Mode, Procedure, Report, RunningTask, SignalMark, SignalMeaning, Span, StopReason,
     TimelineEntry, Turn, WorkerEnd, WorkerReport,
+};
+pub use schedule::{
+    Job, JobState, JobStats, LastRun, Later, MissedTicks, OneShot, RunNowError, Schedule, ScheduleError,
 };
 pub use task::{
     cancel::{CancelGuard, CancelToken, WaitCancelled},

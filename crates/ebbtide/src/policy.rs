@@ -30,6 +30,8 @@ pub const TIMING_SAMPLE: u32 = 64;
 pub const SNAPSHOT_BOX: Duration = Duration::from_secs(2);
 /// How many events a subscriber may be behind before the oldest are dropped (and counted).
 pub const EVENTS: usize = 1024;
+/// How many jobs, single runs at a later time included, a pool may have at a time; one more is rejected as full.
+pub const JOBS: usize = 1_000_000;
 /// How often a busy pool is looked at to know who runs and since when.
 pub const LOOK: Duration = Duration::from_millis(100);
 /// A waiting task of a lower priority is taken after so many of higher ones went before it.

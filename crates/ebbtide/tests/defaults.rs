@@ -30,6 +30,7 @@ fn constants() -> BTreeMap<&'static str, String> {
         ("JITTER", policy::JITTER.to_string()),
         ("TIMING_SAMPLE", policy::TIMING_SAMPLE.to_string()),
         ("SNAPSHOT_BOX", time(policy::SNAPSHOT_BOX)),
+        ("JOBS", policy::JOBS.to_string()),
         ("EVENTS", policy::EVENTS.to_string()),
         ("LOOK", time(policy::LOOK)),
         ("AGE_AFTER", policy::AGE_AFTER.to_string()),

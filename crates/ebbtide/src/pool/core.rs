@@ -71,6 +71,8 @@ pub(crate) struct Core<I: Isolation> {
     pub(crate) outbox: super::outbox::Outbox,
     pub(crate) clockbook: Clockbook,
     pub(crate) renewal: super::renew::Renewal,
+    /// What submits by time.
+    pub(crate) clocks: super::clocks::Clocks,
     /// Lets go of the pool's own leases when it has terminated.
     pub(crate) release: Mutex<Option<Release>>,
     /// The resource that was moved in.
@@ -106,6 +108,7 @@ impl<I: Isolation> Core<I> {
             outbox: super::outbox::Outbox::new(),
             clockbook: Clockbook::new(),
             renewal,
+            clocks: super::clocks::Clocks::new(),
             release: Mutex::new(None),
             owned: Mutex::new(None),
             returned: Mutex::new(Vec::new()),
@@ -131,12 +134,14 @@ impl<I: Isolation> Core<I> {
     pub(crate) fn balance(&self, control: &Control) -> Balance {
         let mut ended_running = control.ended_running();
         ended_running.add(Outcome::Abandoned, self.abandoned.load(Ordering::Acquire));
-        let counts = self.queue.counts();
+        let (counts, not_due, ended_not_due) = self.clocks.with_counts(|| self.queue.counts());
         let reading = Reading {
             ended_running,
             ended_waiting: counts.ended,
             started: counts.started,
             accepted: counts.accepted,
+            not_due,
+            ended_not_due,
         };
         let balance = reading.balance();
         debug_assert!(balance.is_some(), "the law is broken: {reading:?}");

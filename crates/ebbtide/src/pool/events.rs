@@ -106,11 +106,55 @@ pub enum Event {
         /// True if nothing starts now.
         paused: bool,
     },
+    /// Runs of a job that were due did not take place.
+    TicksMissed {
+        /// The job's name.
+        job: Arc<str>,
+        /// How many.
+        ticks: u64,
+        /// Why.
+        why: MissedBecause,
+    },
+    /// A job is over: nothing begins by it any more. Not told of a single run that took place.
+    JobOver {
+        /// The job's name.
+        job: Arc<str>,
+        /// Why.
+        why: JobEnd,
+    },
     /// The workers cannot be started; what waited was returned.
     Broken {
         /// Why.
         cause: Arc<str>,
     },
+}
+
+/// Why a run that was due did not take place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MissedBecause {
+    /// The run before had not ended, or the clock itself was held up.
+    Late,
+    /// The pool did not take it: its queue was full and its policy is not to wait, or it is broken.
+    Refused,
+}
+
+/// Why a job is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum JobEnd {
+    /// Its only run has ended, or its cron line has no next time.
+    Done,
+    /// By its owner: `cancel`.
+    Cancelled,
+    /// By its owner, `stop`, or because its pool was told to shut down.
+    Stopped,
+    /// As many runs in a row failed as it was told to bear.
+    GaveUp,
+    /// The pool would not take its only run, for good.
+    Refused,
 }
 
 /// A stream of a pool's events from now on. From `pool.events()`. Holds at most 1024 unread events.

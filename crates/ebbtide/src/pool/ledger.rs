@@ -16,6 +16,10 @@ pub(crate) struct Reading {
     pub(crate) started: u64,
     /// Read under the same lock as the line above.
     pub(crate) accepted: u64,
+    /// Accepted for a later time and not in the queue yet: read under a lock that keeps them from moving there meanwhile.
+    pub(crate) not_due: u64,
+    /// Ended while they were not due.
+    pub(crate) ended_not_due: Outcomes,
 }
 
 /// What they come to.
@@ -23,6 +27,8 @@ pub(crate) struct Reading {
 pub(crate) struct Balance {
     pub(crate) accepted: u64,
     pub(crate) queued: u64,
+    /// Of the queued.
+    pub(crate) not_due: u64,
     pub(crate) running: u64,
     pub(crate) outcomes: Outcomes,
 }
@@ -34,7 +40,10 @@ impl Reading {
         let queued = self.accepted.checked_sub(self.started)?.checked_sub(self.ended_waiting.total())?;
         let mut outcomes = self.ended_running;
         outcomes.merge(&self.ended_waiting);
-        Some(Balance { accepted: self.accepted, queued, running, outcomes })
+        outcomes.merge(&self.ended_not_due);
+        let accepted = self.accepted + self.not_due + self.ended_not_due.total();
+        let (queued, not_due) = (queued + self.not_due, self.not_due);
+        Some(Balance { accepted, queued, not_due, running, outcomes })
     }
 }
 
@@ -56,10 +65,25 @@ mod tests {
             ended_waiting: outcomes(&[(Outcome::Returned, 2)]),
             started: 5,
             accepted: 10,
+            ..Reading::default()
         };
         let balance = reading.balance().expect("consistent");
         assert_eq!((balance.queued, balance.running, balance.outcomes.total()), (3, 1, 6));
         assert_eq!(balance.accepted, balance.queued + balance.running + balance.outcomes.total());
+    }
+
+    #[test]
+    fn what_is_not_due_waits() {
+        let reading = Reading {
+            ended_running: outcomes(&[(Outcome::Completed, 1)]),
+            started: 1,
+            accepted: 2,
+            not_due: 4,
+            ended_not_due: outcomes(&[(Outcome::Returned, 3)]),
+            ..Reading::default()
+        };
+        let balance = reading.balance().expect("consistent");
+        assert_eq!((balance.accepted, balance.queued, balance.outcomes.total()), (9, 5, 4));
     }
 
     #[test]

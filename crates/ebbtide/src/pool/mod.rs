@@ -5,11 +5,10 @@
 
 mod builder;
 mod carry;
+pub(crate) mod clocks;
 mod closing;
 mod control;
-mod core;
-#[cfg(feature = "cron")]
-mod cron;
+pub(crate) mod core;
 mod draft;
 mod drive;
 mod events;
@@ -36,7 +35,7 @@ mod trace;
 
 pub use builder::PoolBuilder;
 pub use closing::Closing;
-pub use events::{Event, Events};
+pub use events::{Event, Events, JobEnd, MissedBecause};
 pub use gather::{Completions, Finished, FirstError, join_all};
 pub use lend::{IntoResourceError, Using};
 pub use phase::Phase;

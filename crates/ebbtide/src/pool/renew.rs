@@ -23,7 +23,7 @@ pub struct Renew {
     pub(crate) every: Option<Duration>,
     pub(crate) jitter: f64,
     #[cfg(feature = "cron")]
-    pub(crate) cron: Option<super::cron::Line>,
+    pub(crate) cron: Option<crate::timer::cron::Line>,
     pub(crate) total_size: Option<u64>,
     pub(crate) asks: Option<Asks>,
     pub(crate) how: Restart,
@@ -69,7 +69,7 @@ impl Renew {
     /// [`BuildError`](crate::BuildError) for a line that does not parse or a zone that is not known.
     #[cfg(feature = "cron")]
     pub fn cron(mut self, line: &str, zone: &str) -> Result<Self, crate::error::BuildError> {
-        self.cron = Some(super::cron::Line::parse(line, zone)?);
+        self.cron = Some(crate::timer::cron::Line::parse("renew", line, zone)?);
         Ok(self)
     }
 
@@ -134,7 +134,8 @@ impl Renewal {
             every.mul_f64(1.0 - self.plan.jitter * part)
         });
         #[cfg(feature = "cron")]
-        let every = every.into_iter().chain(self.plan.cron.as_ref().and_then(super::cron::Line::pause)).min();
+        let every =
+            every.into_iter().chain(self.plan.cron.as_ref().and_then(crate::timer::cron::Line::pause)).min();
         every
     }
 

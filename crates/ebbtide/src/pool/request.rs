@@ -128,6 +128,8 @@ impl Restart {
 impl<I: Isolation> Core<I> {
     pub(crate) fn shutdown(&self, shutdown: Shutdown) -> Closing {
         let limits = self.limits(shutdown.within, shutdown.grace);
+        // First of all: from here on nothing begins by time.
+        self.clocks.stop();
         let shared = self.drive(|control, now, todo| {
             let mut actions = Vec::new();
             let shared = match &control.last {
@@ -338,6 +340,7 @@ impl<I: Isolation> Core<I> {
             generation: control.roster.generation(),
             accepted: balance.accepted,
             queued: balance.queued,
+            not_due: balance.not_due,
             running: balance.running,
             rejected: self.rejected(),
             outcomes: balance.outcomes,

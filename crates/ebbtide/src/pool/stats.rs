@@ -19,8 +19,10 @@ pub struct Stats {
     pub generation: u32,
     /// Tasks accepted in the pool's life.
     pub accepted: u64,
-    /// Tasks that wait.
+    /// Tasks that wait, those whose time has not come included.
     pub queued: u64,
+    /// Of those: accepted for a later time (`pool.after`), and not in the queue yet.
+    pub not_due: u64,
     /// Tasks that run; callers that run their own task for a full pool included.
     pub running: u64,
     /// Submits that were refused; never a part of `accepted`.

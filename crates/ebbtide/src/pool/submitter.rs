@@ -30,6 +30,10 @@ impl<I: Isolation> Submitter<I> {
         self.core.stats()
     }
 
+    pub(crate) fn core(&self) -> &Arc<Core<I>> {
+        &self.core
+    }
+
     pub(crate) fn plain(&self) -> Task<'_, I> {
         Task::new(&*self.core, Door::Outside)
     }

@@ -5,7 +5,10 @@ use super::events::Event;
 #[cfg(feature = "tracing")]
 pub(crate) fn event(event: &Event) {
     match event {
-        Event::Broken { .. } | Event::WorkerAbandoned { .. } | Event::WorkerStartFailed { .. } => {
+        Event::Broken { .. }
+        | Event::WorkerAbandoned { .. }
+        | Event::WorkerStartFailed { .. }
+        | Event::JobOver { why: super::events::JobEnd::GaveUp | super::events::JobEnd::Refused, .. } => {
             tracing::warn!(target: "ebbtide", ?event);
         }
         _ => tracing::debug!(target: "ebbtide", ?event),

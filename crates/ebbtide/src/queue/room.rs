@@ -442,6 +442,10 @@ impl<I: Isolation> Inner<I> {
         let mut overflow = Overflow(None);
         if self.live() >= room {
             match (entrance, self.when_full) {
+                (Entrance::Due(ticket, waker), _) => {
+                    self.replaced = self.line.join(ticket, waker);
+                    return Err(Refusal::Wait);
+                }
                 (Entrance::Block(..), WhenFull::CallerRuns) => {
                     let entry = make(self.admit(lane));
                     // The caller holds no other task: the claim of a task nobody else has seen succeeds.
@@ -463,7 +467,8 @@ impl<I: Isolation> Inner<I> {
                 }
                 _ => return Err(Refusal::Rejected(RejectReason::Full)),
             }
-        } else if let Entrance::Block(ticket, _) | Entrance::Poll(ticket, _) = entrance
+        } else if let Entrance::Block(ticket, _) | Entrance::Poll(ticket, _) | Entrance::Due(ticket, _) =
+            entrance
             && let Some(ticket) = ticket.take()
         {
             let _was_called = self.line.leave(ticket);

@@ -8,7 +8,7 @@ pub use app::{
     AppEntry, AppReport, AppTurn, ComponentEnd, ComponentKind, ComponentReport, CriticalStep, ForcedBy,
     SignalMark, SignalMeaning, Span, StopReason,
 };
-pub(crate) use value::millis;
 pub use value::{
     LongRun, Mode, Procedure, Report, RunningTask, TimelineEntry, Turn, WorkerEnd, WorkerReport,
 };
+pub(crate) use value::{as_some_millis, millis};

@@ -27,7 +27,7 @@ use super::{
     error::{BoxError, TaskError},
     header::Header,
     isolation::{Isolation, Job},
-    outcome::{CancelReason, Outcome},
+    outcome::{CancelReason, Outcome, ReturnReason},
     panics,
 };
 
@@ -190,6 +190,21 @@ impl<I: Isolation, J: Job<I>> Resolve<J::Output> for TaskCell<I, J> {
             }
         }
     }
+}
+
+/// Hands a task back that waits in the queue. False if it has begun or ended.
+pub(crate) fn recall(cell: &Arc<dyn AnyCell>, reason: &ReturnReason) -> bool {
+    let header = cell.header();
+    if !header.claim() {
+        return false;
+    }
+    cell.end_unrun(TaskError::returned(reason.clone()));
+    header.note_return(reason);
+    if let Some(home) = header.home().find() {
+        home.ended_in_queue(header.place(), header.id(), Outcome::Returned);
+    }
+    header.settle(Outcome::Returned);
+    true
 }
 
 /// Asks a task to cancel: one that waits ends at once, one that runs is told. False if it has ended or was asked before.

@@ -119,6 +119,12 @@ impl<I: Isolation> Context<'_, I> {
         self.unnamed_task().name(name)
     }
 
+    /// Asks this very run to cancel: what it was submitted for is not wanted any more.
+    pub(crate) fn revoke(&self, reason: CancelReason) -> Cancelled {
+        let _was_first = self.header.is_some_and(|header| header.ask(reason));
+        Cancelled
+    }
+
     pub(crate) fn unnamed_task(&self) -> Task<'_, I> {
         Task::new(self.gate, Door::Child(self.seat.lane))
     }

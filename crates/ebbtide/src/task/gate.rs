@@ -65,6 +65,8 @@ pub(crate) enum Entrance<'w> {
     Block(&'w mut Option<RoomTicket>, &'w Waker),
     /// The same from a future.
     Poll(&'w mut Option<RoomTicket>, &'w Waker),
+    /// Of a task that was accepted before and whose time has come: waits for room whatever the policy is.
+    Due(&'w mut Option<RoomTicket>, &'w Waker),
 }
 
 /// A place in the line of those who wait for room.

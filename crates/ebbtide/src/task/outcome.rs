@@ -192,6 +192,8 @@ impl fmt::Display for CancelReason {
 pub enum ReturnReason {
     /// The pool was stopped, aborted or restarted before the task's turn came.
     PoolStopped,
+    /// It was to run at a later time, and its pool or its schedule was stopped before.
+    NotDue,
     /// The pool is broken: its workers cannot be started. The text is the cause.
     Broken(Arc<str>),
 }
@@ -200,6 +202,7 @@ impl fmt::Display for ReturnReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PoolStopped => f.write_str("pool stopped"),
+            Self::NotDue => f.write_str("not due"),
             Self::Broken(cause) => write!(f, "broken: {cause}"),
         }
     }

@@ -3,5 +3,7 @@
 mod alarm;
 #[cfg(not(shuttle))]
 mod clockwork;
+#[cfg(feature = "cron")]
+pub(crate) mod cron;
 
 pub(crate) use alarm::Alarm;

@@ -1,0 +1,190 @@
+//! What submits into the pool by time, as far as the pool knows it: something to be stopped before everything else.
+//!
+//! Tasks that were accepted for a later time are counted here until they are due, so that the law holds for them too. Lock order:
+//! control, then this, then the queue.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::core::Core;
+use crate::{
+    error::RejectReason,
+    policy::{JOBS, Priority},
+    pool::phase::Phase,
+    queue::Accepted,
+    sync::{Mutex, atomic::Ordering},
+    task::{
+        entry::Entry,
+        gate::{Entrance, Gate, HomeId, Make, Refusal, RoomTicket, TaskInfo},
+        header::Wrap,
+        id::TaskId,
+        isolation::Isolation,
+        outcome::{CancelReason, Outcome, Outcomes},
+    },
+};
+
+/// Submits by time. Told to stop, it submits nothing more, and what it submitted and did not begin is withdrawn.
+pub(crate) trait Clock: Send + Sync {
+    fn stop(&self);
+}
+
+/// Whether a clock stands for one task, which is accepted with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stands {
+    ForOneTask,
+    ForASeries,
+}
+
+#[derive(Default)]
+pub(crate) struct Clocks {
+    book: Mutex<Book>,
+}
+
+/// Names a clock among those of its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ClockId(u64);
+
+#[derive(Default)]
+struct Book {
+    closed: bool,
+    running: HashMap<ClockId, Arc<dyn Clock>>,
+    next: u64,
+    not_due: u64,
+    ended_not_due: Outcomes,
+}
+
+impl Default for Mutex<Book> {
+    fn default() -> Self {
+        Self::new(Book::default())
+    }
+}
+
+impl Clocks {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a clock in. False once the pool was told to shut down: then nothing begins by time any more.
+    pub(crate) fn add(&self, clock: Arc<dyn Clock>, stands: Stands) -> Result<ClockId, RejectReason> {
+        let mut book = self.book.lock();
+        if book.closed {
+            return Err(RejectReason::ShuttingDown);
+        }
+        if book.running.len() >= JOBS {
+            return Err(RejectReason::Full);
+        }
+        book.next += 1;
+        let id = ClockId(book.next);
+        if stands == Stands::ForOneTask {
+            book.not_due += 1;
+        }
+        book.running.insert(id, clock);
+        Ok(id)
+    }
+
+    /// A clock has nothing more to do.
+    pub(crate) fn remove(&self, id: ClockId) {
+        let gone = self.book.lock().running.remove(&id);
+        drop(gone);
+    }
+
+    /// A task ended before it was due.
+    pub(crate) fn ended_not_due(&self, outcome: Outcome) {
+        let mut book = self.book.lock();
+        book.not_due -= 1;
+        book.ended_not_due.add(outcome, 1);
+    }
+
+    /// Stops all clocks, for good; in the order in which they came.
+    pub(crate) fn stop(&self) {
+        let mut running: Vec<_> = {
+            let mut book = self.book.lock();
+            book.closed = true;
+            book.running.drain().collect()
+        };
+        running.sort_unstable_by_key(|(id, _)| *id);
+        running.into_iter().for_each(|(_, clock)| clock.stop());
+    }
+
+    /// Reads other counters while no task moves from here into the queue; gives them with how many are not due, and how those ended
+    /// that never were.
+    pub(crate) fn with_counts<T>(&self, others: impl FnOnce() -> T) -> (T, u64, Outcomes) {
+        let book = self.book.lock();
+        (others(), book.not_due, book.ended_not_due)
+    }
+}
+
+/// The gate for a task that was accepted before: now it is due, goes into the queue and is counted there. It waits for room
+/// whatever the pool's policy is, for it cannot be rejected any more.
+pub(crate) struct DueGate<I: Isolation>(pub(crate) Arc<Core<I>>);
+
+impl<I: Isolation> Gate<I> for DueGate<I> {
+    fn accept(
+        &self,
+        priority: Priority,
+        entrance: Entrance<'_>,
+        make: Make<'_, I>,
+    ) -> Result<TaskId, Refusal> {
+        let entrance = match entrance {
+            Entrance::Poll(ticket, waker) | Entrance::Block(ticket, waker) => Entrance::Due(ticket, waker),
+            other => other,
+        };
+        let (admission, effect) = {
+            let mut book = self.0.clocks.book.lock();
+            let (admission, effect) = self.0.queue.accept(priority, entrance, make);
+            if admission.is_ok() {
+                book.not_due -= 1;
+            }
+            (admission, effect)
+        };
+        self.0.apply(effect);
+        let (accepted, overflow) = admission?;
+        if let Some(victim) = overflow.0 {
+            victim.end_cancelled(CancelReason::Shed);
+        }
+        match accepted {
+            Accepted::Queued(id) => Ok(id),
+            Accepted::CallerRuns(entry, _) => unreachable!("task {} of a timer ran on its caller", entry.id),
+        }
+    }
+
+    fn leave_line(&self, ticket: RoomTicket) {
+        self.0.leave_line(ticket);
+    }
+
+    fn wrap(&self, task: &TaskInfo<'_>) -> Option<Wrap> {
+        self.0.wrap(task)
+    }
+
+    fn decorates(&self) -> bool {
+        self.0.decorates()
+    }
+
+    fn home(&self) -> HomeId {
+        self.0.home
+    }
+}
+
+impl<I: Isolation> Core<I> {
+    /// Why nothing can be scheduled here, if that is so. Counts the refusal.
+    pub(crate) fn refuses_clocks(&self) -> Option<RejectReason> {
+        let control = self.control.lock();
+        let reason = match control.current().passage.phase() {
+            Phase::Terminated => Some(RejectReason::Terminated),
+            _ if control.shut => Some(RejectReason::ShuttingDown),
+            _ => control.roster.broken().map(|cause| RejectReason::Broken(Arc::clone(cause))),
+        };
+        if reason.is_some() {
+            self.count_rejected();
+        }
+        reason
+    }
+
+    pub(crate) fn count_rejected(&self) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lays an unstarted task where `take_returned` finds it. Its outcome has been counted.
+    pub(crate) fn hand_back(&self, entry: Entry<I>) {
+        self.returned.lock().push(entry);
+    }
+}
