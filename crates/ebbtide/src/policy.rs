@@ -40,6 +40,14 @@ pub const AGE_AFTER: u32 = 16;
 pub const DEREGISTRATION_DELAY: Duration = Duration::ZERO;
 /// What the start of one component may take.
 pub const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// What work gets to end when a stop is forced.
+pub const FORCED_WORK: Duration = Duration::from_millis(500);
+/// What everything gets to end when a stop is forced.
+pub const FORCED_ALL: Duration = Duration::from_millis(800);
+/// Signals that come within so long are one.
+pub const DEBOUNCE: Duration = Duration::from_millis(250);
+/// The watchdog ends the process so long after the deadline.
+pub const WATCHDOG_MARGIN: Duration = Duration::from_millis(150);
 
 /// How urgent a waiting task is. Lower levels are aged: none starves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]

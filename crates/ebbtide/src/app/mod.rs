@@ -1,7 +1,9 @@
 //! An application: components that start in order, serve, and stop in the reverse order.
 
 mod builder;
+mod order;
 mod parts;
+mod plan;
 mod run;
 mod status;
 
