@@ -113,10 +113,11 @@ pub use worker::init;
 #[cfg(target_os = "linux")]
 pub use worker::process::{self, init};
 
-pub use app::{App, AppBuilder, AppState, Closed, Part, Running, Status, StopHandle};
+#[cfg(feature = "tokio")]
+pub use app::Tasks;
+pub use app::{App, AppBuilder, AppPlan, AppState, Closed, Part, PlanStep, Running, Status, StopHandle};
 pub use component::{
-    Component, Declared, Detail, Lease, Monitor, Progress, Resource, ResourceId, Starting, StillHeld,
-    Stopping,
+    Component, Declared, Detail, Lease, Monitor, Progress, Resource, Source, Starting, StillHeld, Stopping,
 };
 pub use error::{AppError, BuildError, RejectReason, StillStopping, SubmitError, SubmitManyError, WaitError};
 pub use policy::{Priority, Timing, WhenFull};

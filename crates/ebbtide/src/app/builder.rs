@@ -3,16 +3,19 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use super::{
+    environment,
+    order::{Item, Order},
     parts::{Closed, PoolPart, ResourcePart},
+    plan::{UnderUsers, reserve},
     run::{App, Running, StopHandle},
     status::Status,
 };
 use crate::{
-    component::{Component, Declared, ResourceId},
+    component::{Component, Declared, ResourceId, Source},
     error::{AppError, BuildError},
     policy,
     pool::{Pool, PoolBuilder},
-    report::ComponentKind,
+    report::{AppReport, ComponentKind, Mode},
     sync::Mutex,
     task::{error::BoxError, isolation::Isolation},
 };
@@ -22,6 +25,8 @@ use crate::{
 pub struct AppBuilder {
     pub(crate) options: Options,
     declared: Mutex<Vec<Declaration>>,
+    /// The first name of a part that is not there.
+    unknown: Mutex<Option<Arc<str>>>,
     handle: StopHandle,
     status: Status,
 }
@@ -31,6 +36,10 @@ pub(crate) struct Options {
     pub(crate) name: Arc<str>,
     pub(crate) deadline: Duration,
     pub(crate) deregistration_delay: Duration,
+    /// What was asked for; `deadline` may be less after `build`.
+    pub(crate) own_deadline: Duration,
+    /// What the environment grants.
+    pub(crate) granted: Option<Duration>,
     pub(crate) embedded: Embedded,
 }
 
@@ -51,6 +60,9 @@ pub(crate) struct Declaration {
     pub(crate) resource: Option<ResourceId>,
     pub(crate) start_within: Duration,
     pub(crate) stop_within: Option<Duration>,
+    pub(crate) under_users: UnderUsers,
+    /// How it is stopped in an orderly stop.
+    pub(crate) mode: Mode,
     pub(crate) significant: Significant,
 }
 
@@ -58,7 +70,7 @@ pub(crate) struct Declaration {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     Named(Arc<str>),
-    Resource(ResourceId),
+    Resource(Source),
 }
 
 /// Whether the application can be without it.
@@ -80,14 +92,23 @@ impl AppBuilder {
             name,
             deadline: policy::DEADLINE,
             deregistration_delay: policy::DEREGISTRATION_DELAY,
+            own_deadline: policy::DEADLINE,
+            granted: None,
             embedded: Embedded::No,
         };
-        Self { options, declared: Mutex::new(Vec::new()), handle: StopHandle::new(), status: Status::new() }
+        Self {
+            options,
+            declared: Mutex::new(Vec::new()),
+            unknown: Mutex::new(None),
+            handle: StopHandle::new(),
+            status: Status::new(),
+        }
     }
 
     /// What a whole stop may take. Default: 30 s. `EBBTIDE_STOP_TIMEOUT` in the environment may shorten it, never lengthen.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = deadline;
+        self.options.own_deadline = deadline;
         self
     }
 
@@ -148,10 +169,14 @@ impl AppBuilder {
     ) -> Result<Arc<Pool<I>>, BuildError> {
         let mut builder = builder.name(name);
         let warm = builder.start_later();
-        let needs = builder.sources().iter().copied().map(Need::Resource).collect();
+        let needs = builder.sources().iter().cloned().map(Need::Resource).collect();
         let pool = Arc::new(builder.build()?);
+        let own = Some(pool.deadline()).filter(|deadline| *deadline != policy::DEADLINE);
         let part = PoolPart::new(Arc::clone(&pool), warm);
         self.declare(name, ComponentKind::Pool, Arc::new(part), needs, None);
+        if let Some(own) = own {
+            self.part(name).stop_within(own);
+        }
         Ok(pool)
     }
 
@@ -185,16 +210,36 @@ impl AppBuilder {
     /// Checks that it can be put together.
     ///
     /// # Errors
-    /// [`AppError`] names the first thing that is wrong.
+    /// [`AppError`] names the first thing that is wrong: two components of one name, a name that is not there, a circle, a deadline that leaves
+    /// no time, an `EBBTIDE_STOP_TIMEOUT` that is no duration.
     pub fn build(self) -> Result<App, AppError> {
-        let Self { options, declared, handle, status } = self;
-        let declared = std::mem::take(&mut *declared.lock());
-        Ok(App::new(options, declared, handle, status))
+        self.build_in(environment::stop_timeout())
     }
 
-    /// Builds and runs it: starts in order, serves, stops in reverse. What is wrong with it is in the report.
+    /// Builds and runs it: starts in order, serves, stops in reverse. What is wrong with it is the reason in the report.
     pub fn run(self) -> Running {
-        self.build().expect("checked").run()
+        let (handle, name) = (self.handle.clone(), Arc::clone(&self.options.name));
+        match self.build() {
+            Ok(app) => app.run(),
+            Err(error) => Running::refused(handle, AppReport::refused(&name, error.to_string())),
+        }
+    }
+
+    fn build_in(self, granted: Result<Option<Duration>, AppError>) -> Result<App, AppError> {
+        let Self { mut options, declared, unknown, handle, status } = self;
+        let parts = std::mem::take(&mut *declared.lock());
+        if let Some(name) = unknown.lock().take() {
+            let known = parts.iter().map(|part| Arc::clone(&part.name)).collect();
+            return Err(AppError::Unknown { name, by: Arc::clone(&options.name), known });
+        }
+        let items = parts.iter().map(|part| part.item(&parts)).collect::<Result<Vec<_>, _>>()?;
+        let order = Order::of(&items)?;
+        options.granted = granted?;
+        options.deadline = options.granted.map_or(options.deadline, |granted| granted.min(options.deadline));
+        options.check()?;
+        let mut app = App::new(options, parts, order, Vec::new(), handle, status);
+        app.warnings = app.plan().warnings;
+        Ok(app)
     }
 
     pub(crate) fn add(&self, name: &str, kind: ComponentKind, component: Arc<dyn Component>) -> Part<'_> {
@@ -218,9 +263,56 @@ impl AppBuilder {
             resource,
             start_within: policy::START_TIMEOUT,
             stop_within: None,
+            under_users: UnderUsers::KeepOpen,
+            mode: Mode::Drain,
             significant: Significant::No,
         };
         self.declared.lock().push(declaration);
+    }
+}
+
+impl Options {
+    fn check(&self) -> Result<(), AppError> {
+        let wrong = |option, problem: String| Err(AppError::Option { option, problem });
+        if self.deadline.is_zero() {
+            return wrong(
+                "deadline",
+                "of zero would leave everything behind; say how long a stop may take".into(),
+            );
+        }
+        let usable = self.deadline - reserve(self.deadline);
+        if self.deregistration_delay >= usable {
+            let (delay, deadline) = (self.deregistration_delay, self.deadline);
+            let problem = format!(
+                "of {delay:?} leaves nothing of the deadline of {deadline:?} (a tenth of it is reserve); shorten it or raise the deadline"
+            );
+            return wrong("deregistration_delay", problem);
+        }
+        Ok(())
+    }
+}
+
+impl Declaration {
+    /// What its stop may take, if that is known.
+    pub(crate) fn worst_stop(&self) -> Option<Duration> {
+        self.stop_within.or_else(|| self.component.worst_stop())
+    }
+
+    /// As the order sees it: by names.
+    fn item(&self, all: &[Self]) -> Result<Item, AppError> {
+        let name = |need: &Need| match need {
+            Need::Named(name) => Ok(Arc::clone(name)),
+            Need::Resource(source) => {
+                let found = all.iter().find(|other| other.resource == Some(source.id));
+                found.map(|other| Arc::clone(&other.name)).ok_or_else(|| AppError::Unknown {
+                    name: Arc::clone(&source.name),
+                    by: Arc::clone(&self.name),
+                    known: all.iter().map(|other| Arc::clone(&other.name)).collect(),
+                })
+            }
+        };
+        let needs = self.needs.iter().map(name).collect::<Result<_, _>>()?;
+        Ok(Item { name: Arc::clone(&self.name), kind: self.kind, needs })
     }
 }
 
@@ -232,7 +324,7 @@ impl Part<'_> {
 
     /// It uses this resource: the edge in the order.
     pub fn using<R>(self, resource: &Declared<R>) -> Self {
-        self.change(|one| one.needs.push(Need::Resource(resource.id())))
+        self.change(|one| one.needs.push(Need::Resource(resource.source())))
     }
 
     /// What its start may take. Default: 30 s.
@@ -250,12 +342,22 @@ impl Part<'_> {
         self.change(|one| one.significant = Significant::Yes)
     }
 
+    /// How a pool is stopped in an orderly stop. Default: `Drain`; with `Stop` what waits is handed back.
+    pub fn mode(self, mode: Mode) -> Self {
+        self.change(|one| one.mode = mode)
+    }
+
+    /// The resource is closed even when one who uses it was left behind. Default: it is kept open, and the report says who held it. A lease
+    /// that is out keeps it open in any case.
+    pub fn close_under_users(self) -> Self {
+        self.change(|one| one.under_users = UnderUsers::Close)
+    }
+
     fn change(self, change: impl FnOnce(&mut Declaration)) -> Self {
-        let mut declared = self.app.declared.lock();
-        if let Some(one) = declared.iter_mut().find(|one| one.name == self.name) {
-            change(one);
+        match self.app.declared.lock().iter_mut().find(|one| one.name == self.name) {
+            Some(one) => change(one),
+            None => drop(self.app.unknown.lock().get_or_insert_with(|| Arc::clone(&self.name))),
         }
-        drop(declared);
         self
     }
 }

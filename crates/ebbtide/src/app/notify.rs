@@ -47,7 +47,12 @@ impl Notifier {
             std::env::var("WATCHDOG_PID").ok().as_deref(),
             std::process::id(),
         );
-        Ok(Self { socket: Some(socket), alive, next_alive: alive.map(|_| Moment::now()), status: String::new() })
+        Ok(Self {
+            socket: Some(socket),
+            alive,
+            next_alive: alive.map(|_| Moment::now()),
+            status: String::new(),
+        })
     }
 
     /// There is no such protocol elsewhere.

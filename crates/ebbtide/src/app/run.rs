@@ -1,34 +1,54 @@
-//! Running an application: the hands.
+//! An application that was put together: running it, waiting for it, stopping it from anywhere.
 
 use std::{
     fmt,
     future::Future,
     pin::Pin,
-    process::ExitCode,
+    process::{ExitCode, Termination},
     sync::{Arc, mpsc},
     task::{Context as Poller, Poll, Waker},
-    time::Duration,
 };
 
 use super::{
     builder::{AppBuilder, Declaration, Options},
-    status::{AppState, Status},
+    conduct::Conductor,
+    hooks::Message,
+    order::Order,
+    runtime::Runtime,
+    status::Status,
+    watchdog,
 };
 use crate::{
-    clock::Moment,
-    component::{Detail, Monitor, Said, Starting, StillHeld, Stopping},
-    report::{AppReport, ComponentEnd, ComponentReport, Mode, Span, StopReason},
+    report::{AppReport, StopReason},
     sync::{self, Mutex},
     task::{
-        cancel::CancelToken,
+        handle::next_key,
         wait::{self, Wakers},
     },
 };
 
 /// An application that was put together and checked: ready to [`run`](Self::run).
+///
+/// ```
+/// use ebbtide::{App, Pool};
+///
+/// let app = App::builder("counter").embedded();
+/// let numbers = app.resource("numbers", || std::io::Result::Ok(vec![1, 2, 3]), |numbers| drop(numbers));
+/// let pool = app.pool("sums", Pool::builder().using(&numbers))?;
+/// let sum = pool.submit(|numbers, _| numbers.iter().sum::<i32>())?;
+///
+/// let running = app.run();
+/// assert_eq!(sum.wait()?, 6);
+/// running.stop_handle().stop();
+/// let report = running.wait();
+/// assert_eq!(report.exit_code, 0);
+/// # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
 pub struct App {
-    options: Options,
-    parts: Vec<Declaration>,
+    pub(super) options: Options,
+    pub(super) parts: Vec<Declaration>,
+    pub(super) order: Order,
+    pub(super) warnings: Vec<String>,
     handle: StopHandle,
     status: Status,
 }
@@ -38,6 +58,7 @@ pub struct App {
 pub struct Running {
     shared: Arc<Shared>,
     handle: StopHandle,
+    key: usize,
 }
 
 /// Stops an application from anywhere; any number of times is one stop. Cheap to clone.
@@ -47,13 +68,6 @@ pub struct StopHandle {
     receiver: Arc<Mutex<Option<mpsc::Receiver<Message>>>>,
 }
 
-#[derive(Clone, Debug)]
-enum Message {
-    Stop(StopReason),
-    Force,
-}
-
-#[derive(Default)]
 struct Shared {
     inner: Mutex<Inner>,
 }
@@ -64,20 +78,21 @@ struct Inner {
     wakers: Wakers,
 }
 
-impl Default for Mutex<Inner> {
-    fn default() -> Self {
-        Self::new(Inner::default())
-    }
-}
-
 impl App {
     /// Declares an application part by part.
     pub fn builder(name: impl Into<Arc<str>>) -> AppBuilder {
         AppBuilder::new(name.into())
     }
 
-    pub(crate) fn new(options: Options, parts: Vec<Declaration>, handle: StopHandle, status: Status) -> Self {
-        Self { options, parts, handle, status }
+    pub(super) fn new(
+        options: Options,
+        parts: Vec<Declaration>,
+        order: Order,
+        warnings: Vec<String>,
+        handle: StopHandle,
+        status: Status,
+    ) -> Self {
+        Self { options, parts, order, warnings, handle, status }
     }
 
     /// Stops it from anywhere.
@@ -86,127 +101,96 @@ impl App {
         self.handle.clone()
     }
 
-    /// Starts it, serves, and stops it when it is time.
+    /// Starts it, serves, and stops it when it is time: at a signal, at a call, or when a component that it cannot be without ends.
+    ///
+    /// Unless it is [`embedded`](AppBuilder::embedded) the process is its own: SIGTERM, SIGINT and SIGHUP are its to handle from here on, and
+    /// a watchdog ends the process shortly after the deadline of the stop, whatever hangs. If something was left behind, the watchdog stays, and the
+    /// process ends by then even if `main` does not return.
     pub fn run(self) -> Running {
-        let shared = Arc::<Shared>::default();
-        let (mine, handle) = (Arc::clone(&shared), self.handle.clone());
-        let body = move || {
-            let report = self.conduct();
-            let wakers = {
-                let mut inner = mine.inner.lock();
-                inner.report = Some(report);
-                inner.wakers.take()
-            };
-            wait::wake_all(wakers);
-        };
-        sync::spawn("app".to_owned(), None, body).map(drop).unwrap_or_default();
-        Running { shared, handle }
-    }
-
-    fn conduct(self) -> AppReport {
-        let Self { options, parts, handle, status } = self;
+        let running = Running::new(self.handle.clone());
+        let shared = Arc::clone(&running.shared);
+        let Self { options, parts, order, warnings, handle, status } = self;
         let receiver = handle.receiver.lock().take();
-        let mut reports = Vec::new();
-        for part in &parts {
-            let starting = Starting {
-                name: Arc::clone(&part.name),
-                until: Moment::now().plus(part.start_within),
-                token: CancelToken::new(),
-                monitor: Monitor::new(|_| {}),
-            };
-            let end = match part.component.start(&starting) {
-                Ok(()) => ComponentEnd::Stopped,
-                Err(_) => ComponentEnd::StartFailed,
-            };
-            reports.push(opened(part, end));
+        let receiver = receiver.expect("an application runs once: it is consumed by it");
+        let (name, fallback) = (Arc::clone(&options.name), Arc::clone(&shared));
+        let runtime = Runtime::here();
+        let body = move || {
+            let sender = handle.sender.clone();
+            let conductor =
+                Conductor::new(options, parts, order, warnings, status, runtime, (sender, receiver));
+            shared.resolve(conductor.conduct());
+        };
+        if let Err(error) = sync::spawn("application".to_owned(), None, body) {
+            fallback.resolve(AppReport::refused(&name, format!("no thread could be started: {error}")));
         }
-        status.enter(AppState::Ready);
-        let message = receiver.and_then(|receiver| receiver.recv().ok());
-        status.enter(AppState::Stopping);
-        for (part, report) in parts.iter().zip(&mut reports).rev() {
-            let stopping = Stopping {
-                name: Arc::clone(&part.name),
-                mode: Mode::Drain,
-                until: Moment::now().plus(options.deadline),
-                token: CancelToken::new(),
-                said: Arc::<Said>::default(),
-            };
-            if let Err(error) = part.component.stop(&stopping) {
-                report.error = Some(error.to_string());
-                report.end = ComponentEnd::StopFailed;
-                if let Some(still) = error.downcast_ref::<StillHeld>() {
-                    report.held_by = still.holders().to_vec();
-                }
-            }
-            match part.component.report() {
-                Some(Detail::Pool(pool)) => report.pool = Some(*pool),
-                Some(Detail::Json(value)) => report.detail = Some(value),
-                None => {}
-            }
-        }
-        status.enter(AppState::Ended);
-        AppReport {
-            app: options.name,
-            reason: match message {
-                Some(Message::Stop(reason)) => reason,
-                _ => StopReason::Asked,
-            },
-            exit_code: 0,
-            ready: None,
-            uptime: Duration::ZERO,
-            duration: Duration::ZERO,
-            deadline: options.deadline,
-            reserve: Duration::ZERO,
-            delay: Duration::ZERO,
-            forced: None,
-            signals: Vec::new(),
-            components: reports,
-            timeline: Vec::new(),
-            critical: Vec::new(),
-            critical_path: None,
-            warnings: Vec::new(),
-        }
+        running
     }
 }
 
 impl StopHandle {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (sender, receiver) = mpsc::channel();
         Self { sender, receiver: Arc::new(Mutex::new(Some(receiver))) }
     }
 
-    /// Asks for an ordered stop.
+    /// Asks for an ordered stop. A second call changes nothing.
     pub fn stop(&self) {
-        drop(self.sender.send(Message::Stop(StopReason::Asked)));
+        let _ = self.sender.send(Message::Stop(StopReason::Asked));
     }
 
-    /// Cancel and kill now, still in order.
+    /// Cancel and kill now, still in order. Begins the stop if nobody has.
     pub fn force(&self) {
-        drop(self.sender.send(Message::Force));
+        let _ = self.sender.send(Message::Force);
     }
 }
 
 impl Running {
+    fn new(handle: StopHandle) -> Self {
+        Self { shared: Arc::new(Shared { inner: Mutex::new(Inner::default()) }), handle, key: next_key() }
+    }
+
+    /// One that never ran: the report says what is wrong with it.
+    pub(super) fn refused(handle: StopHandle, report: AppReport) -> Self {
+        let running = Self::new(handle);
+        running.shared.resolve(report);
+        running
+    }
+
     /// Stops it from anywhere.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
         self.handle.clone()
+    }
+
+    /// True once it has stopped.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.shared.inner.lock().report.is_some()
     }
 
     /// Blocks until it has stopped, and gives the report.
     #[must_use]
     pub fn wait(self) -> AppReport {
-        let report = wait::block_until(None, |waker| self.shared.poll(waker));
+        let report = wait::block_until(None, |waker| self.shared.poll(self.key, waker));
         report.expect("it waits without a limit")
     }
 }
 
 impl Shared {
-    fn poll(&self, waker: &Waker) -> Option<AppReport> {
+    fn resolve(&self, report: AppReport) {
+        let wakers = {
+            let mut inner = self.inner.lock();
+            inner.report = Some(report);
+            inner.wakers.take()
+        };
+        wait::wake_all(wakers);
+    }
+
+    fn poll(&self, key: usize, waker: &Waker) -> Option<AppReport> {
         let _replaced;
         let mut inner = self.inner.lock();
         if inner.report.is_none() {
-            _replaced = inner.wakers.register(0, waker);
+            _replaced = inner.wakers.register(key, waker);
         }
         inner.report.clone()
     }
@@ -216,15 +200,25 @@ impl Future for Running {
     type Output = AppReport;
 
     fn poll(self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<AppReport> {
-        self.shared.poll(poller.waker()).map_or(Poll::Pending, Poll::Ready)
+        self.shared.poll(self.key, poller.waker()).map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 impl AppReport {
-    /// What `main` returns.
+    /// The exit code, for a `main` that returns one.
     #[must_use]
     pub fn code(&self) -> ExitCode {
         ExitCode::from(self.exit_code)
+    }
+}
+
+/// What `main` may return: the report goes to the standard error unless it is clean, and its exit code is the process's.
+impl Termination for AppReport {
+    fn report(self) -> ExitCode {
+        if !self.is_clean() {
+            watchdog::say(&self.to_string().into());
+        }
+        self.code()
     }
 }
 
@@ -236,31 +230,12 @@ impl fmt::Debug for App {
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").finish_non_exhaustive()
+        f.debug_struct("Running").field("is_over", &self.is_over()).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for StopHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("StopHandle")
-    }
-}
-
-fn opened(part: &Declaration, end: ComponentEnd) -> ComponentReport {
-    ComponentReport {
-        name: Arc::clone(&part.name),
-        kind: part.kind,
-        depends_on: Vec::new(),
-        end,
-        error: None,
-        start: Some(Span::new(Duration::ZERO, None)),
-        stop: None,
-        budget: None,
-        forced: None,
-        waited_for: None,
-        held_by: Vec::new(),
-        progress: None,
-        pool: None,
-        detail: None,
     }
 }

@@ -60,8 +60,11 @@ pub(crate) fn listen(act: impl Fn(Heard) + Send + 'static) -> io::Result<()> {
         let mut counter = Counter::default();
         for signal in signals.forever() {
             let Some(meaning) = counter.next(Moment::now()) else { continue };
-            let from_terminal =
-                if signal == SIGINT && io::stdin().is_terminal() { FromTerminal::Yes } else { FromTerminal::No };
+            let from_terminal = if signal == SIGINT && io::stdin().is_terminal() {
+                FromTerminal::Yes
+            } else {
+                FromTerminal::No
+            };
             act(Heard { signal: signal_name(signal).unwrap_or("a signal").into(), meaning, from_terminal });
         }
     };
@@ -96,8 +99,7 @@ mod tests {
         let begin = Moment::from_nanos(1);
         let seen = [0, 1, 249, 250, 251, 499, 500, 10_000]
             .map(|millis| counter.next(begin.plus(Duration::from_millis(millis))));
-        let [stop, force, end] =
-            [SignalMeaning::Stop, SignalMeaning::Force, SignalMeaning::End].map(Some);
+        let [stop, force, end] = [SignalMeaning::Stop, SignalMeaning::Force, SignalMeaning::End].map(Some);
         assert_eq!(seen, [stop, None, None, force, None, None, end, end]);
     }
 }

@@ -39,7 +39,7 @@ struct Shared {
 }
 
 /// Asks who runs the application how far it is.
-type Ask = Box<dyn Fn() -> Vec<String> + Send>;
+pub(crate) type Ask = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
 impl Status {
     pub(crate) fn new() -> Self {
@@ -84,11 +84,13 @@ impl Status {
     /// What it is doing, a line per component that is not just serving, for a person.
     #[must_use]
     pub fn progress(&self) -> Vec<String> {
-        self.shared.ask.lock().as_ref().map_or_else(Vec::new, |ask| ask())
+        // Components are asked: not under the lock.
+        let ask = self.shared.ask.lock().clone();
+        ask.map_or_else(Vec::new, |ask| ask())
     }
 
-    pub(crate) fn set_ask(&self, ask: impl Fn() -> Vec<String> + Send + 'static) {
-        *self.shared.ask.lock() = Some(Box::new(ask));
+    pub(crate) fn set_ask(&self, ask: Option<Ask>) {
+        *self.shared.ask.lock() = ask;
     }
 
     /// Never goes back.

@@ -8,4 +8,5 @@ mod resource;
 
 pub(crate) use contract::Said;
 pub use contract::{Component, Detail, Monitor, Progress, Starting, Stopping};
-pub use resource::{Declared, Lease, Resource, ResourceId, StillHeld};
+pub(crate) use resource::ResourceId;
+pub use resource::{Declared, Lease, Resource, Source, StillHeld};

@@ -29,13 +29,13 @@ pub struct Resource<R> {
 /// ```compile_fail,E0599
 /// # use ebbtide::App;
 /// let app = App::builder("counter");
-/// let numbers = app.resource("numbers", || Ok(vec![1]), |_| Ok(()));
+/// let numbers = app.resource("numbers", || std::io::Result::Ok(vec![1]), drop);
 /// numbers.len();
 /// ```
 /// ```compile_fail,E0599
 /// # use ebbtide::App;
 /// let app = App::builder("counter");
-/// let numbers = app.resource("numbers", || Ok(vec![1]), |_| Ok(()));
+/// let numbers = app.resource("numbers", || std::io::Result::Ok(vec![1]), drop);
 /// numbers.into_inner();
 /// ```
 pub struct Declared<R> {
@@ -59,7 +59,14 @@ pub struct StillHeld {
 
 /// Tells resources apart, whatever their names are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ResourceId(u64);
+pub(crate) struct ResourceId(u64);
+
+/// A resource of an application that somebody uses: the edge in the order of the stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub(crate) id: ResourceId,
+    pub(crate) name: Arc<str>,
+}
 
 struct Shared<R> {
     id: ResourceId,
@@ -142,10 +149,6 @@ impl<R> Resource<R> {
             (Self { shared, value }, still)
         })
     }
-
-    pub(crate) fn id(&self) -> ResourceId {
-        self.shared.id
-    }
 }
 
 impl<R> Declared<R> {
@@ -187,6 +190,10 @@ impl<R> Declared<R> {
 
     pub(crate) fn id(&self) -> ResourceId {
         self.shared.id
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        Source { id: self.shared.id, name: Arc::clone(&self.shared.name) }
     }
 
     pub(crate) fn open(&self, value: R) {

@@ -13,7 +13,7 @@ use super::{
     roster::{Roster, Settings},
 };
 use crate::{
-    component::ResourceId,
+    component::Source,
     error::BuildError,
     policy::{self, IdleTimeout, Timing, WhenFull},
     queue::Queue,
@@ -63,7 +63,7 @@ struct Options {
     /// Lets go of what the pool holds until it has terminated.
     holds: Option<(TakeOver, Release)>,
     owned: Option<Held>,
-    sources: Vec<ResourceId>,
+    sources: Vec<Source>,
     hook: Option<Hook>,
 }
 
@@ -337,7 +337,7 @@ impl<I: Isolation> PoolBuilder<I> {
     }
 
     /// Remembers what it uses, for the order in which an application stops.
-    pub(crate) fn depend(&mut self, sources: Vec<ResourceId>) {
+    pub(crate) fn depend(&mut self, sources: Vec<Source>) {
         self.options.sources = sources;
     }
 
@@ -347,7 +347,7 @@ impl<I: Isolation> PoolBuilder<I> {
         if warm == Warm::AtOnce { *self.options.workers.start() } else { 0 }
     }
 
-    pub(crate) fn sources(&self) -> &[ResourceId] {
+    pub(crate) fn sources(&self) -> &[Source] {
         &self.options.sources
     }
 

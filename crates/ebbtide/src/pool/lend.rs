@@ -5,7 +5,7 @@ use std::{any::Any, fmt, sync::Arc};
 
 use super::{builder::PoolBuilder, phase::Phase, pools::Pool};
 use crate::{
-    component::{Declared, Lease, Resource, ResourceId, StillHeld},
+    component::{Declared, Lease, Resource, Source, StillHeld},
     sync::Mutex,
     task::isolation::{Isolation, Stateless, Threads},
 };
@@ -19,9 +19,9 @@ pub trait Using: sealed::Sealed {
     fn lease(&self, holder: &str) -> Self::Leased;
     #[doc(hidden)]
     fn again(leased: &Self::Leased, holder: &str) -> Self::Leased;
-    /// Which resources these are.
+    /// Which of an application's resources these are.
     #[doc(hidden)]
-    fn sources(&self) -> Vec<ResourceId>;
+    fn sources(&self) -> Vec<Source>;
     /// Whether they can be used: not before an application has opened them.
     #[doc(hidden)]
     fn are_open(leased: &Self::Leased) -> bool;
@@ -85,8 +85,8 @@ impl<R: Send + Sync + 'static> Using for &Resource<R> {
         leased.again(holder)
     }
 
-    fn sources(&self) -> Vec<ResourceId> {
-        vec![self.id()]
+    fn sources(&self) -> Vec<Source> {
+        Vec::new()
     }
 
     fn are_open(leased: &Lease<R>) -> bool {
@@ -107,8 +107,8 @@ impl<R: Send + Sync + 'static> Using for &Declared<R> {
         leased.again(holder)
     }
 
-    fn sources(&self) -> Vec<ResourceId> {
-        vec![self.id()]
+    fn sources(&self) -> Vec<Source> {
+        vec![self.source()]
     }
 
     fn are_open(leased: &Lease<R>) -> bool {
@@ -131,7 +131,7 @@ macro_rules! tuples {
                 ($($name::again(&leased.$index, holder),)+)
             }
 
-            fn sources(&self) -> Vec<ResourceId> {
+            fn sources(&self) -> Vec<Source> {
                 [$(self.$index.sources()),+].concat()
             }
 

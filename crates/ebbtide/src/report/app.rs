@@ -283,6 +283,22 @@ pub struct CriticalStep {
     pub cost: Duration,
 }
 
+impl ComponentKind {
+    /// The word used in reports and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Resource => "resource",
+            Self::Pool => "pool",
+            Self::Tasks => "tasks",
+            Self::Component => "component",
+            Self::Ingress => "ingress",
+            Self::Schedule => "schedule",
+        }
+    }
+}
+
 impl AppReport {
     /// The field `format` of its JSON.
     pub const FORMAT: &'static str = "ebbtide-application-report";
@@ -299,6 +315,37 @@ impl AppReport {
     #[must_use]
     pub fn component(&self, name: &str) -> Option<&ComponentReport> {
         self.components.iter().find(|component| &*component.name == name)
+    }
+
+    /// Of an application that could not be run.
+    pub(crate) fn refused(app: &Arc<str>, problem: String) -> Self {
+        let zero = Duration::ZERO;
+        let mut report = Self {
+            app: Arc::clone(app),
+            reason: StopReason::Refused { problem },
+            exit_code: 0,
+            ready: None,
+            uptime: zero,
+            duration: zero,
+            deadline: zero,
+            reserve: zero,
+            delay: zero,
+            forced: None,
+            signals: Vec::new(),
+            components: Vec::new(),
+            timeline: Vec::new(),
+            critical: Vec::new(),
+            critical_path: None,
+            warnings: Vec::new(),
+        };
+        report.conclude();
+        report
+    }
+
+    /// Writes down what follows from the rest: the critical path and the exit code.
+    pub(crate) fn conclude(&mut self) {
+        super::critical::fill(self);
+        self.exit_code = super::exit::code(self);
     }
 
     /// The whole report as one JSON object, with [`FORMAT`](Self::FORMAT) and [`VERSION`](Self::VERSION). Durations are milliseconds with fractions, in fields that end in `_ms`.

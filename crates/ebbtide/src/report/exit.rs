@@ -29,7 +29,7 @@ pub(crate) const HOOK: u8 = 17;
 pub(crate) const CONFIGURATION: u8 = 78;
 
 /// The first that applies.
-pub(crate) fn code(report: &AppReport) -> u8 {
+pub(super) fn code(report: &AppReport) -> u8 {
     if let StopReason::Refused { .. } = report.reason {
         return CONFIGURATION;
     }
@@ -60,7 +60,7 @@ pub(crate) fn code(report: &AppReport) -> u8 {
 }
 
 /// What a person is told about a code.
-pub(crate) fn meaning(code: u8) -> &'static str {
+pub(super) fn meaning(code: u8) -> &'static str {
     match code {
         OK => "everything ended as it should",
         FAILED => "something failed",

@@ -1,6 +1,9 @@
 //! What a stop or a restart was: who did what, how long it took, which outcomes, and who held it up.
 
 mod app;
+mod app_text;
+mod critical;
+pub(crate) mod exit;
 mod text;
 mod value;
 

@@ -1,0 +1,99 @@
+//! Decision: who held up the end of a stop, and how much sooner it would have been over without him.
+//!
+//! Backwards from the component that ended last, each step is the one whose end let the next begin. What a step cost is found by walking
+//! the whole graph again without it: another branch may have taken nearly as long.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::app::{AppReport, ComponentReport, CriticalStep};
+
+/// Whoever cost less did not hold anybody up.
+const WORTH_A_WORD: Duration = Duration::from_millis(20);
+
+/// Writes the critical path into a report whose components are in the order of their start.
+pub(super) fn fill(report: &mut AppReport) {
+    let mut steps = Vec::new();
+    let mut next = last(&report.components);
+    while let Some(component) = next {
+        let (from, to) = stop(component, report.duration).unwrap_or_default();
+        let (because, saved) = culprit(component, to.saturating_sub(from));
+        let cost = report.duration.saturating_sub(without(report, &component.name, saved));
+        steps.push(CriticalStep { component: Some(Arc::clone(&component.name)), from, to, because, cost });
+        let before = component.waited_for.as_deref();
+        next = before.and_then(|name| report.components.iter().find(|one| &*one.name == name));
+    }
+    if report.delay > Duration::ZERO {
+        let cost = report.delay;
+        steps.push(CriticalStep {
+            component: None,
+            from: Duration::ZERO,
+            to: report.delay,
+            because: None,
+            cost,
+        });
+    }
+    steps.reverse();
+    report.critical_path = sentence(&steps, report.duration);
+    report.critical = steps;
+}
+
+fn last(components: &[ComponentReport]) -> Option<&ComponentReport> {
+    let stopped = components.iter().filter(|one| one.stop.is_some());
+    stopped.max_by_key(|one| one.stop.and_then(|stop| stop.to).unwrap_or(Duration::MAX))
+}
+
+/// From when to when; one that hung, until the end.
+fn stop(component: &ComponentReport, end: Duration) -> Option<(Duration, Duration)> {
+    component.stop.map(|stop| (stop.from, stop.to.unwrap_or(end)))
+}
+
+/// What took longest within a component's stop, and what would be saved without it.
+fn culprit(component: &ComponentReport, took: Duration) -> (Option<String>, Duration) {
+    let Some(run) = component.pool.as_ref().and_then(|pool| pool.slowest.as_ref()) else {
+        return (component.progress.clone(), took);
+    };
+    let name = run.name.as_ref().map(|name| format!(" \"{name}\"")).unwrap_or_default();
+    (Some(format!("task {}{name}", run.task)), run.cost.min(took))
+}
+
+/// How long the stop would have taken if one component's had been so much shorter.
+fn without(report: &AppReport, name: &str, saved: Duration) -> Duration {
+    let mut ends: BTreeMap<&str, Duration> = BTreeMap::new();
+    // Who depends on others comes after them, and stops before them.
+    for component in report.components.iter().rev() {
+        let Some((from, to)) = stop(component, report.duration) else { continue };
+        let users = report.components.iter().filter(|user| user.depends_on.contains(&component.name));
+        let begin = users.filter_map(|user| ends.get(&*user.name)).max().copied().unwrap_or(report.delay);
+        let mut took = to.saturating_sub(from);
+        if &*component.name == name {
+            took = took.saturating_sub(saved);
+        }
+        ends.insert(&component.name, begin + took);
+    }
+    // What came after the last of them (the report) would have come all the same.
+    let really =
+        report.components.iter().filter_map(|one| stop(one, report.duration)).map(|(_, to)| to).max();
+    let rest = report.duration.saturating_sub(really.unwrap_or_default());
+    ends.values().max().copied().unwrap_or_default() + rest
+}
+
+fn sentence(steps: &[CriticalStep], duration: Duration) -> Option<String> {
+    let worst = steps.iter().max_by_key(|step| step.cost).filter(|step| step.cost >= WORTH_A_WORD)?;
+    let shorter = seconds(duration.saturating_sub(worst.cost));
+    let who = match (&worst.component, &worst.because) {
+        (None, _) => "the deregistration delay".to_owned(),
+        (Some(component), Some(because)) if because.starts_with("task ") => {
+            format!("{because} of {component}")
+        }
+        (Some(component), _) => format!("the stop of {component}"),
+    };
+    Some(format!("without {who} it would have been {shorter} instead of {}", seconds(duration)))
+}
+
+fn seconds(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}
