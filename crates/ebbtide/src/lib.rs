@@ -79,6 +79,10 @@
 //! | a lower [`Priority`] is taken after so many higher ones | 16 | [`AGE_AFTER`](policy::AGE_AFTER) |
 //! | an application's [`deregistration_delay`](AppBuilder::deregistration_delay) | 0 s | [`DEREGISTRATION_DELAY`](policy::DEREGISTRATION_DELAY) |
 //! | what the start of one of its components may take | 30 s | [`START_TIMEOUT`](policy::START_TIMEOUT) |
+//! | what work gets when an application's stop is forced | 500 ms | [`FORCED_WORK`](policy::FORCED_WORK) |
+//! | … and everything | 800 ms | [`FORCED_ALL`](policy::FORCED_ALL) |
+//! | signals within so long are one | 250 ms | [`DEBOUNCE`](policy::DEBOUNCE) |
+//! | the watchdog ends the process so long after the deadline | 150 ms | [`WATCHDOG_MARGIN`](policy::WATCHDOG_MARGIN) |
 //! | a task's [`timeout`](Task::timeout), [`deadline`](Task::deadline) | none | – |
 //!
 //! # Where to go on

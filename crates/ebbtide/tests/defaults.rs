@@ -35,6 +35,10 @@ fn constants() -> BTreeMap<&'static str, String> {
         ("LOOK", time(policy::LOOK)),
         ("AGE_AFTER", policy::AGE_AFTER.to_string()),
         ("DEREGISTRATION_DELAY", time(policy::DEREGISTRATION_DELAY)),
+        ("FORCED_WORK", time(policy::FORCED_WORK)),
+        ("FORCED_ALL", time(policy::FORCED_ALL)),
+        ("DEBOUNCE", time(policy::DEBOUNCE)),
+        ("WATCHDOG_MARGIN", time(policy::WATCHDOG_MARGIN)),
         ("START_TIMEOUT", time(policy::START_TIMEOUT)),
     ])
 }

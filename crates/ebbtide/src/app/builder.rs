@@ -5,7 +5,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use super::{
     environment,
     order::{Item, Order},
-    parts::{Closed, PoolPart, ResourcePart},
+    parts::{Closed, JobPart, PoolPart, ResourcePart},
     plan::{UnderUsers, reserve},
     run::{App, Running, StopHandle},
     status::Status,
@@ -16,6 +16,7 @@ use crate::{
     policy,
     pool::{Pool, PoolBuilder},
     report::{AppReport, ComponentKind, Mode},
+    schedule::Job,
     sync::Mutex,
     task::{error::BoxError, isolation::Isolation},
 };
@@ -178,6 +179,22 @@ impl AppBuilder {
             self.part(name).stop_within(own);
         }
         Ok(pool)
+    }
+
+    /// Declares a schedule: its clock stands until everything else has started, and stops before anything else does. Its runs are tasks of its
+    /// pool.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ebbtide::{App, Pool};
+    ///
+    /// let app = App::builder("cache").embedded();
+    /// let pool = app.pool("refresh", Pool::builder().workers(1..=1))?;
+    /// app.schedule("every-hour", pool.every(Duration::from_secs(3_600)).delay().start(|_| ())?);
+    /// # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+    /// ```
+    pub fn schedule(&self, name: &str, job: Job) -> Part<'_> {
+        self.add(name, ComponentKind::Schedule, Arc::new(JobPart::new(job)))
     }
 
     /// Declares a component of the user's own.

@@ -63,7 +63,9 @@ impl Hooks {
 
     pub(crate) fn force(&self, name: &str, component: Arc<dyn Component>) {
         let runtime = self.runtime.clone();
-        let body = move || drop(panics::quietly(|| runtime.within(|| component.force())));
+        let body = move || {
+            let _ = panics::quietly(|| runtime.within(|| component.force()));
+        };
         // Without a thread its stop runs into its limit.
         drop(sync::spawn(format!("{name}-force"), None, body));
     }

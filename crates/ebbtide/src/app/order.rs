@@ -74,8 +74,8 @@ impl Order {
         let mut sequence: Vec<usize> = Vec::new();
         while sequence.len() < needs.len() {
             let before = sequence.len();
-            for place in 0..needs.len() {
-                let ready = needs[place].iter().all(|other| sequence.contains(other));
+            for (place, others) in needs.iter().enumerate() {
+                let ready = others.iter().all(|other| sequence.contains(other));
                 if ready && !sequence.contains(&place) {
                     sequence.push(place);
                 }

@@ -1,4 +1,4 @@
-//! What ships as a component: resources and pools.
+//! What ships as a component: resources, pools and schedules.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -7,6 +7,7 @@ use crate::{
     component::{Component, Declared, Detail, Progress, Starting, StillHeld, Stopping},
     pool::{Pool, Shutdown},
     report::{Mode, Report},
+    schedule::{Job, JobState},
     sync::Mutex,
     task::{error::BoxError, isolation::Isolation},
 };
@@ -153,3 +154,47 @@ impl<I: Isolation> Component for PoolPart<I> {
 
 /// What a forced pool gets to cancel and to be given up.
 const FORCED: Duration = Duration::from_millis(400);
+
+/// A schedule: its clock stands until its start, and stops first of all.
+pub(crate) struct JobPart {
+    job: Job,
+    /// Whether it runs by itself from its start on; one that was declared paused is resumed by whoever paused it.
+    starts: Starts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Starts {
+    Running,
+    Paused,
+}
+
+impl JobPart {
+    pub(crate) fn new(job: Job) -> Self {
+        let starts = if job.stats().state == JobState::Paused { Starts::Paused } else { Starts::Running };
+        job.pause();
+        Self { job, starts }
+    }
+}
+
+impl Component for JobPart {
+    fn start(&self, _: &Starting) -> Result<(), BoxError> {
+        if self.starts == Starts::Running {
+            self.job.resume();
+        }
+        Ok(())
+    }
+
+    /// Its last run is a task of its pool, which drains later.
+    fn stop(&self, _: &Stopping) -> Result<(), BoxError> {
+        self.job.stop();
+        Ok(())
+    }
+
+    fn report(&self) -> Option<Detail> {
+        serde_json::to_value(self.job.stats()).ok().map(Detail::Json)
+    }
+
+    fn worst_stop(&self) -> Option<Duration> {
+        Some(Duration::ZERO)
+    }
+}
