@@ -485,3 +485,6 @@ impl fmt::Debug for Rhythm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
