@@ -7,10 +7,11 @@ mod common;
 use std::{
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 use common::{Count, Gate, Ledger, some_time, threads_named, until, value};
-use ebbtide::{Event, Phase, Pool, TaskInfo, Wrap};
+use ebbtide::{Event, JobEnd, JobState, Phase, Pool, Shutdown, TaskInfo, Wrap};
 
 #[test]
 fn hk_01_a_decorator_goes_before_and_after_the_task() {
@@ -107,9 +108,54 @@ fn hk_09_a_decorator_is_called_once_per_task_and_threads_go_with_the_pool() {
             ledger.executed(1);
         }
     }
-    assert_eq!(ledger.close(&pool).outcomes.completed, 10);
-    assert_eq!((decorated.get(), wrapped.get(), ran.get()), (10, 10, 10));
+    for millis in 0..10 {
+        let ran = ran.clone();
+        drop(pool.after(Duration::from_millis(millis)).start(move |_| ran.up()).unwrap());
+    }
+    // One that never is due is not decorated either.
+    drop(pool.after(common::LONG).start(|_| ()).unwrap());
+    ledger.executed(11);
+    until("all have run", || ran.get() == 20);
+    let outcomes = ledger.close(&pool).outcomes;
+    assert_eq!((outcomes.completed, outcomes.returned), (20, 1));
+    assert_eq!((decorated.get(), wrapped.get(), ran.get()), (20, 20, 20));
     until("its threads are gone", || threads_named("hk9") == 0);
+}
+
+/// A hundred runs at a fixed rate and a hundred with a fixed delay; the last of each fails, and with it the job gives up.
+#[test]
+fn hk_10_every_run_of_a_job_goes_through_the_decorator() {
+    let decorated = Count::new();
+    let counted = decorated.clone();
+    let decorate = move |_: &TaskInfo<'_>| -> Wrap {
+        let counted = counted.clone();
+        Box::new(move |body| {
+            counted.up();
+            body();
+        })
+    };
+    let pool = Pool::builder().workers(2..=2).decorate(decorate).build().unwrap();
+    let job = |rate| {
+        let schedule = pool.every(Duration::from_millis(1)).give_up_after(1);
+        let schedule = if rate { schedule.rate() } else { schedule.delay() };
+        let mut runs = 0;
+        let body = move |_: &common::Me<'_>| {
+            runs += 1;
+            if runs < 100 { Ok(()) } else { Err("the hundredth") }
+        };
+        schedule.start_fallible(body).unwrap()
+    };
+    let jobs = [job(true), job(false)];
+    for job in &jobs {
+        until("it gave up", || job.stats().state == JobState::Over(JobEnd::GaveUp));
+        job.wait_idle(Some(common::LONG)).unwrap();
+        let stats = job.stats();
+        assert_eq!((stats.runs, stats.outcomes.completed, stats.outcomes.failed), (100, 99, 1));
+        assert_eq!(stats.last.unwrap().error.as_deref(), Some("the task failed: the hundredth"));
+    }
+    assert_eq!(decorated.get(), 200);
+    let report = common::over(&pool.shutdown(Shutdown::drain()));
+    assert_eq!((report.accepted, report.outcomes.failed, report.law_holds()), (200, 2, true));
 }
 
 #[test]

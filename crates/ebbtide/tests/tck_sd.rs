@@ -114,10 +114,15 @@ fn sd_05_every_way_in_is_closed_after_the_end() {
     let first = pool.first_success([may_fail(), may_fail()], None).unwrap_err();
     assert!(matches!(&first, FirstError::Rejected(reason) if reason == gone), "{first}");
     pool.scope(|scope| assert_eq!(scope.submit(task()).unwrap_err().reason(), gone));
+    let soon = Duration::from_millis(1);
+    assert_eq!(pool.after(soon).start(task()).unwrap_err().rejected(), Some(gone));
+    assert_eq!(submitter.after(soon).start_fallible(may_fail()).unwrap_err().rejected(), Some(gone));
+    assert_eq!(pool.every(soon).rate().start(task()).unwrap_err().rejected(), Some(gone));
+    assert_eq!(submitter.every(soon).delay().start(task()).unwrap_err().rejected(), Some(gone));
     assert_eq!(ran.get(), 0);
     let report = Ledger::new().close(&pool);
     assert_eq!(report.accepted, 0);
-    assert_eq!(pool.stats().rejected, 14, "one per task that was refused by name");
+    assert_eq!(pool.stats().rejected, 18, "one per task that was refused by name");
 }
 
 /// One task's own entry in the race's ledger.

@@ -8,9 +8,13 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering::SeqCst},
 };
+use std::time::Duration;
 
 use common::{Count, Gate, LONG, Ledger, Me, failure, over, until, value};
-use ebbtide::{CancelReason, Cancelled, Mode, Outcome, Phase, Pool, Shutdown, TaskInfo, Turn, Wrap};
+use ebbtide::{
+    CancelReason, Cancelled, JobEnd, JobState, Mode, Outcome, Phase, Pool, ReturnReason, Shutdown, TaskInfo,
+    Turn, Wrap,
+};
 
 #[test]
 fn sn_01_an_abort_gives_back_what_did_not_start() {
@@ -37,6 +41,82 @@ fn sn_01_an_abort_gives_back_what_did_not_start() {
     drop((handles, returned));
     assert_eq!(ran.get(), 2);
     ledger.close(&pool);
+}
+
+#[test]
+fn sn_02_an_abort_gives_back_timers_that_were_due_and_did_not_start() {
+    let pool = Pool::builder().workers(2..=2).build().unwrap();
+    let (gate, ran) = (Gate::new(), Count::new());
+    let timers: Vec<_> = (0..5)
+        .map(|n: u32| {
+            let (pass, ran) = (gate.clone(), ran.clone());
+            let body = move |_: &Me<'_>| {
+                ran.up();
+                pass.pass();
+            };
+            pool.after(Duration::ZERO).name(format!("timer {n}")).start(body).unwrap()
+        })
+        .collect();
+    gate.await_comers(2);
+    until("all are due", || pool.stats().not_due == 0);
+    let closing = pool.shutdown(Shutdown::abort());
+    assert_eq!((pool.stats().queued, pool.waiting().len()), (0, 0));
+    let returned = pool.take_returned();
+    assert_eq!(returned.len(), 3);
+    assert!(returned.iter().all(|task| task.name().is_some_and(|name| name.starts_with("timer "))));
+    gate.open();
+    assert_eq!(over(&closing).outcomes.completed, 2, "they returned their values all the same");
+    assert_eq!(ran.get(), 2);
+    // What came back can still be run, elsewhere.
+    let other = Pool::new(1);
+    for task in returned {
+        other.resubmit(task).unwrap().wait().unwrap();
+    }
+    assert_eq!(ran.get(), 5);
+    let outcomes: Vec<_> = timers.iter().map(|timer| timer.outcome()).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Some(Outcome::Returned)).count(), 3);
+    let stats = pool.stats();
+    assert_eq!((stats.accepted, stats.outcomes.returned, stats.outcomes.completed), (5, 3, 2));
+    common::assert_law(&stats);
+}
+
+/// Betters: the three single runs come back as tasks; the six series never were tasks, and say that they were stopped.
+#[test]
+fn sn_03_an_abort_gives_back_what_was_not_due() {
+    let pool = Pool::new(2);
+    let timers: Vec<_> = (0..3).map(|_| pool.after(LONG).start(|_| 1).unwrap()).collect();
+    let job = |rate| {
+        let schedule = pool.every(LONG).first_after(LONG);
+        let schedule = if rate { schedule.rate() } else { schedule.delay() };
+        schedule.start(|_| ()).unwrap()
+    };
+    let jobs: Vec<_> = (0..6).map(|n| job(n % 2 == 0)).collect();
+    assert_eq!((pool.stats().not_due, pool.stats().queued), (3, 3));
+    let report = over(&pool.shutdown(Shutdown::abort()));
+    assert_eq!((report.outcomes.returned, report.accepted, report.law_holds()), (3, 3, true));
+    assert_eq!((pool.phase(), pool.stats().queued, pool.take_returned().len()), (Phase::Terminated, 0, 3));
+    assert!(jobs.iter().all(|job| job.stats().state == JobState::Over(JobEnd::Stopped)));
+    assert!(jobs.iter().all(|job| job.stats().runs == 0 && job.stats().next_in.is_none()));
+    drop(timers);
+}
+
+/// Betters: each of the handles has resolved when the abort returns, and says why.
+#[test]
+fn sn_04_the_handles_of_what_was_not_due_resolve() {
+    let pool = Pool::new(2);
+    let timers: Vec<_> = (0..9).map(|_| pool.after(LONG).start(|_| 1).unwrap()).collect();
+    let closing = pool.shutdown(Shutdown::abort());
+    assert!(timers.iter().all(|timer| timer.is_finished()), "before anybody waited");
+    for timer in timers {
+        let error = timer.wait().unwrap_err();
+        let error = error.task().unwrap();
+        assert_eq!(
+            (error.outcome(), error.return_reason()),
+            (Outcome::Returned, Some(&ReturnReason::NotDue))
+        );
+        assert!(error.to_string().contains("not due"), "{error}");
+    }
+    over(&closing);
 }
 
 #[test]

@@ -151,6 +151,21 @@ fn sz_15_a_least_of_nothing_lets_idle_workers_go() {
     ledger.close(&pool);
 }
 
+/// Betters: what is due runs, and what is not does not hold the pool up; the minimum of nothing stays what it was.
+#[test]
+fn sz_18_a_timer_in_a_pool_of_least_nothing_runs_and_leaves_nobody() {
+    let pool = Pool::builder().workers(0..=1).idle_timeout(Duration::from_millis(5)).build().unwrap();
+    let timer = pool.after(Duration::from_millis(12)).start(|_| 7).unwrap();
+    assert_eq!(pool.stats().workers.alive, 0, "nobody waits for it");
+    assert_eq!(timer.wait().unwrap(), 7);
+    until("its worker has left", || pool.stats().workers.alive == 0);
+    let late = pool.after(Duration::from_millis(12)).start(|_| 7).unwrap();
+    let report = common::over(&pool.shutdown(ebbtide::Shutdown::drain()));
+    assert_eq!((report.outcomes.completed, report.outcomes.returned), (1, 1));
+    assert!(late.wait().unwrap_err().task().unwrap().is_returned());
+    assert_eq!((pool.stats().workers.min, pool.stats().workers.alive), (0, 0));
+}
+
 #[test]
 fn sz_21_a_pool_of_nobody_cannot_be_built() {
     assert_eq!(wrong_option(Pool::builder().workers(0..=0)), "workers");

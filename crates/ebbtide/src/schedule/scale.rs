@@ -44,11 +44,24 @@ impl Scale {
         match self {
             Self::Running => Alarm::at(due, ring),
             Self::Calendar => {
-                let now = Moment::now();
-                Alarm::at(now.plus(LOOK).min(monotonic(due, now, clock::calendar_now())), ring)
+                let (now, calendar) = both();
+                Alarm::at(now.plus(LOOK).min(monotonic(due, now, calendar)), ring)
             }
         }
     }
+}
+
+/// Both clocks, read as if at once: again, if something came between.
+fn both() -> (Moment, Moment) {
+    const AT_ONCE: Duration = Duration::from_micros(50);
+    let mut read = (Moment::now(), clock::calendar_now(), Moment::now());
+    for _ in 0..10 {
+        if read.2.since(read.0) <= AT_ONCE {
+            break;
+        }
+        read = (Moment::now(), clock::calendar_now(), Moment::now());
+    }
+    (read.0, read.1)
 }
 
 /// A moment of the calendar on the monotonic scale. The difference is kept while the clocks go alike, so that equal times of the

@@ -33,11 +33,12 @@ use crate::{
     },
     sync::Mutex,
     task::{
-        cell::{self, AnyCell},
+        cell::{self, AnyCell, TaskCell},
         entry::{Body as EntryBody, Entry},
         error::TaskError,
         gate::{Gate, HomeId},
         handle::Handle,
+        header::{Extras, Header},
         id::TaskId,
         isolation::Isolation,
         options::{Door, Task},
@@ -317,7 +318,9 @@ impl<I: Isolation> Series<I> {
         let Unrun { outcome, error, body, counted } = unrun;
         match (outcome, body) {
             (Outcome::Returned, Some(Body::Once(body))) => {
-                let cell = self.task(&**core).cell(Unstarted(body));
+                let extras = Extras { name: Some(Arc::clone(&self.label.name)), ..Extras::default() };
+                let header = Header::new(self.home, self.label.priority, Some(Box::new(extras)));
+                let cell = TaskCell::new(header, Unstarted(body));
                 let _nobody_else_has_it = cell.header().claim();
                 cell.header().note_return(error.return_reason().unwrap_or(&ReturnReason::NotDue));
                 cell.header().settle(Outcome::Returned);

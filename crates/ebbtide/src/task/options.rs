@@ -174,8 +174,7 @@ impl<'p, I: Isolation> Task<'p, I> {
         bare && parent.is_none() && !scoped && *priority == Priority::Normal && !self.gate.decorates()
     }
 
-    /// The task as it would be submitted, with its options.
-    pub(crate) fn cell<J: Job<I>>(&self, job: J) -> Arc<TaskCell<I, J>> {
+    fn cell<J: Job<I>>(&self, job: J) -> Arc<TaskCell<I, J>> {
         let Options { name, key, priority, timeout, deadline, parent, scoped, .. } = &self.options;
         let wrap = if self.gate.decorates() {
             let info = TaskInfo { name: name.as_deref(), key: key.as_deref(), priority: *priority };
