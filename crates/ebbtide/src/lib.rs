@@ -83,6 +83,11 @@
 //! | … and everything | 800 ms | [`FORCED_ALL`](policy::FORCED_ALL) |
 //! | signals within so long are one | 250 ms | [`DEBOUNCE`](policy::DEBOUNCE) |
 //! | the watchdog ends the process so long after the deadline | 150 ms | [`WATCHDOG_MARGIN`](policy::WATCHDOG_MARGIN) |
+//! | a stopping HTTP ingress waits for the head of a request | 1 s | [`INGRESS_HEADS`](policy::INGRESS_HEADS) |
+//! | … for its body | 5 s | [`INGRESS_BODIES`](policy::INGRESS_BODIES) |
+//! | … for streams, after they were told | 5 s | [`INGRESS_STREAMS`](policy::INGRESS_STREAMS) |
+//! | connections of an HTTP ingress | 10000 | [`INGRESS_CONNECTIONS`](policy::INGRESS_CONNECTIONS) |
+//! | a client's time for a head, or between two | 30 s | [`INGRESS_HEAD_TIMEOUT`](policy::INGRESS_HEAD_TIMEOUT) |
 //! | a task's [`timeout`](Task::timeout), [`deadline`](Task::deadline) | none | – |
 //!
 //! # Where to go on
@@ -95,12 +100,14 @@
 //! # Features
 //!
 //! None is on by default. `tracing`: a span around every task and the pool's events. `metrics`: the pool's numbers through the `metrics`
-//! facade. `cron`: [`Renew`] on a cron line.
+//! facade. `cron`: [`Renew`] on a cron line. `http`: [`http`], an HTTP ingress for axum, hyper or any tower service, and a health port; on tokio.
 
 mod app;
 mod clock;
 mod component;
 mod error;
+#[cfg(all(feature = "http", not(shuttle)))]
+pub mod http;
 pub mod manual;
 pub mod policy;
 mod pool;

@@ -48,6 +48,16 @@ pub const FORCED_ALL: Duration = Duration::from_millis(800);
 pub const DEBOUNCE: Duration = Duration::from_millis(250);
 /// The watchdog ends the process so long after the deadline.
 pub const WATCHDOG_MARGIN: Duration = Duration::from_millis(150);
+/// When an HTTP ingress stops: how long it waits for the head of a request.
+pub const INGRESS_HEADS: Duration = Duration::from_secs(1);
+/// The same for the body of a request.
+pub const INGRESS_BODIES: Duration = Duration::from_secs(5);
+/// The same for answers of unknown length and upgraded connections, after they were told.
+pub const INGRESS_STREAMS: Duration = Duration::from_secs(5);
+/// How many connections an HTTP ingress has open; more wait in the backlog.
+pub const INGRESS_CONNECTIONS: usize = 10_000;
+/// How long a client may take for the head of a request, or be idle between two.
+pub const INGRESS_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How urgent a waiting task is. Lower levels are aged: none starves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]

@@ -9,6 +9,8 @@ mod draft;
 mod environment;
 mod forecast;
 mod hooks;
+#[cfg(all(feature = "http", not(shuttle)))]
+mod http;
 mod notify;
 mod order;
 mod parts;

@@ -1,0 +1,2 @@
+//! The counter service: being written.
+fn main() {}
