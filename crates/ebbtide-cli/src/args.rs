@@ -31,6 +31,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run COMMAND once per line of the input, on a pool of workers that stops right
     Run(Box<RunArgs>),
+    /// Show a report that was written as JSON: as text, as a page with the timeline as a picture, or as the picture alone
+    Report(ReportArgs),
     /// Print a completion script for a shell
     #[command(hide = true)]
     Completions { shell: clap_complete::Shell },
@@ -48,6 +50,7 @@ pub(crate) enum Command {
 pub(crate) enum Page {
     Ebbtide,
     Run,
+    Report,
 }
 
 /// `ebbtide run`.
@@ -146,6 +149,32 @@ pub(crate) struct RunArgs {
     /// The command and its arguments; {} is replaced by the line
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, num_args = 1..)]
     pub(crate) command: Vec<OsString>,
+}
+
+/// `ebbtide report`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  seq 100 | ebbtide run --report report.json -- ./step {}; ebbtide report report.json
+  ebbtide report report.json --html report.html && xdg-open report.html
+  ebbtide report - < report.json
+
+Exit codes:
+    0  it is shown
+    2  FILE is no report, or one of another version
+   74  FILE cannot be read, or the output not be written")]
+pub(crate) struct ReportArgs {
+    /// The report: of `ebbtide run --report`, of an application or of a pool (their `to_json`); - reads the standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Write a page to OUT instead: one file that loads nothing and runs nothing
+    #[arg(long, value_name = "OUT")]
+    pub(crate) html: Option<PathBuf>,
+
+    /// Write the picture of the page alone to OUT, as SVG
+    #[arg(long, value_name = "OUT")]
+    pub(crate) svg: Option<PathBuf>,
 }
 
 /// How many workers a pool may have.

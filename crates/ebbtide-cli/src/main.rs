@@ -22,6 +22,7 @@ mod report;
 mod resume;
 mod run;
 mod runner;
+mod show;
 mod signals;
 mod stop;
 mod template;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     };
     ExitCode::from(match cli.command {
         args::Command::Run(args) => run::run(&args),
+        args::Command::Report(args) => show::show(&args),
         args::Command::Completions { shell } => pages::completions(shell),
         args::Command::Man { page } => pages::man(page),
     })

@@ -8,18 +8,33 @@ use serde::Serialize;
 
 use crate::output::Bytes;
 
+/// The field `format` of a run's report.
+pub(crate) const FORMAT: &str = "ebbtide-run-report";
+/// Its field `version`: grows when a field is renamed, goes away or changes its meaning.
+pub(crate) const VERSION: u32 = 1;
+
 /// What `--report` writes.
 #[derive(Debug, Serialize)]
 pub(crate) struct RunReport<'a> {
+    /// Always [`FORMAT`].
+    pub(crate) format: &'static str,
+    /// Always [`VERSION`].
+    pub(crate) version: u32,
     /// `drain` at the natural end of the input, else how the stop ended: `stop` or `abort`.
     pub(crate) mode: &'a str,
     /// The first signal, e.g. `SIGTERM`.
     pub(crate) signal: Option<&'static str>,
     pub(crate) duration_ms: u64,
+    /// The stop alone: the pool's shutdown, from whose request the times of `workers` and `timeline` count.
+    pub(crate) stop_ms: f64,
+    pub(crate) deadline_ms: f64,
+    pub(crate) grace_ms: f64,
     pub(crate) accepted: u64,
     pub(crate) queued: u64,
     pub(crate) running: u64,
     pub(crate) outcomes: ebbtide::Outcomes,
+    /// Those of them during the stop.
+    pub(crate) during: ebbtide::Outcomes,
     pub(crate) rejected: u64,
     /// Lines that an earlier run had done.
     pub(crate) skipped: u64,

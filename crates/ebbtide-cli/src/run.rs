@@ -16,7 +16,7 @@ use crate::progress::Progress;
 use crate::report::{ReportFile, RunReport};
 use crate::signals::{self, Meaning};
 use crate::stop::{Cause, Deadline, Stage, Stopper};
-use crate::{feed, messages};
+use crate::{feed, messages, report};
 
 /// Runs it all and gives the exit code.
 pub(crate) fn run(args: &RunArgs) -> u8 {
@@ -188,6 +188,8 @@ impl Account<'_> {
     fn report<'r>(&self, ended: &'r Report, exit_code: u8) -> RunReport<'r> {
         let state = self.stopper.state();
         RunReport {
+            format: report::FORMAT,
+            version: report::VERSION,
             mode: match state.stage {
                 Stage::Running => "drain",
                 Stage::Stopping => "stop",
@@ -195,10 +197,14 @@ impl Account<'_> {
             },
             signal: state.signal.map(signals::name),
             duration_ms: millis(clock::now().saturating_duration_since(self.begun)),
+            stop_ms: ended.duration.as_secs_f64() * 1_000.0,
+            deadline_ms: ended.deadline.as_secs_f64() * 1_000.0,
+            grace_ms: ended.grace.as_secs_f64() * 1_000.0,
             accepted: ended.accepted,
             queued: ended.queued,
             running: ended.running,
             outcomes: ended.outcomes,
+            during: ended.during,
             rejected: ended.rejected,
             skipped: self.fed.skipped,
             unread: self.fed.unread == Unread::Something,

@@ -4,6 +4,7 @@ mod app;
 mod app_text;
 mod critical;
 pub(crate) mod exit;
+mod html;
 mod text;
 mod value;
 
