@@ -28,8 +28,8 @@ enum Known {
 enum ShowError {
     #[error("cannot read {0}: {1}")]
     Read(String, io::Error),
-    #[error("{0} has more than {} MiB: this is no report", SIZE_MOST >> 20)]
-    TooLarge(String),
+    #[error("{0} has more than {1} MiB: this is no report")]
+    TooLarge(String, u64),
     #[error("{0} is not JSON: {1}")]
     NotJson(String, serde_json::Error),
     #[error(
@@ -96,7 +96,7 @@ fn read(path: &PathBuf) -> Result<Known, ShowError> {
     let read = opened.and_then(|input| input.take(SIZE_MOST + 1).read_to_end(&mut bytes));
     read.map_err(|error| ShowError::Read(file.clone(), error))?;
     if bytes.len() as u64 > SIZE_MOST {
-        return Err(ShowError::TooLarge(file));
+        return Err(ShowError::TooLarge(file, SIZE_MOST >> 20));
     }
     understand(file, &bytes)
 }

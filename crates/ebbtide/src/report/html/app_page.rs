@@ -7,7 +7,7 @@ use super::{
     },
     app_picture,
     ink::{Ink, Safe, ink},
-    parts::{ENTRIES, NAME, REASON, end, is_bad, kind, meaning, more, outcomes, page as shell},
+    parts::{ENTRIES, NAME, REASON, end, is_bad, meaning, more, outcomes, page as shell},
     pool_picture,
 };
 
@@ -184,7 +184,7 @@ fn row(ink: &mut Ink, component: &ComponentReport) {
     });
     let took = or_dash(component.stop.and_then(|span| span.took()).map(duration));
     let budget = or_dash(component.budget.map(duration));
-    let (name, what) = (Safe(&component.name, NAME), kind(component.kind));
+    let (name, what) = (Safe(&component.name, NAME), component.kind.as_str());
     ink!(ink, r#"<tr><td class="t"><b><bdi>{name}</bdi></b><br><span class="muted">{what}</span></td>"#);
     ink!(ink, r#"<td class="t">{}</td><td class="n">{started}</td>"#, names(&component.depends_on));
     ink!(ink, r#"<td class="n">{}</td><td class="n">{took}</td><td class="n">{budget}</td>"#, or_dash(stop));

@@ -12,7 +12,7 @@ use super::{
     },
     axis::{Axis, Tall},
     ink::{Ink, Safe, ink},
-    parts::{end, is_bad, kind},
+    parts::{end, is_bad},
     pool_picture::{LongTask, long_tasks},
     style,
 };
@@ -247,7 +247,7 @@ impl<'r> Sheet<'r> {
     fn component(&self, ink: &mut Ink, component: &ComponentReport, y: f64) {
         let (first, second) = (y + 18.0, y + 33.0);
         ink!(ink, r#"<text class="name" x="{NAMES}" y="{first:.1}">{}</text>"#, Safe(&component.name, NAME));
-        let kind = kind(component.kind);
+        let kind = component.kind.as_str();
         ink!(ink, r#"<text class="kind" x="{NAMES}" y="{second:.1}">{kind}</text>"#);
         ink!(ink, r#"<g data-component="{}">"#, Safe(&component.name, 80));
         self.start_bar(ink, component, y);

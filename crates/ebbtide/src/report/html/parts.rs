@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        app::{ComponentEnd, ComponentKind},
+        app::ComponentEnd,
         text::words::{counted, number},
     },
     ink::{Ink, Safe, ink},
@@ -64,18 +64,6 @@ pub(super) fn outcomes(ink: &mut Ink, outcomes: &Outcomes) {
         ink!(ink, r#"<span><span class="dot o-{}"></span>{count} {outcome}</span>"#, outcome.as_str());
     }
     ink!(ink, "</div>");
-}
-
-pub(super) const fn kind(kind: ComponentKind) -> &'static str {
-    match kind {
-        ComponentKind::Probe => "probe",
-        ComponentKind::Resource => "resource",
-        ComponentKind::Pool => "pool",
-        ComponentKind::Tasks => "tasks",
-        ComponentKind::Component => "component",
-        ComponentKind::Ingress => "ingress",
-        ComponentKind::Schedule => "schedule",
-    }
 }
 
 pub(super) const fn end(end: ComponentEnd) -> &'static str {
