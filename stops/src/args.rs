@@ -16,10 +16,13 @@ pub(crate) struct Cli {
     /// Only these contenders, by their names in the table (may be given several times; default: all).
     #[arg(long, value_name = "NAME")]
     pub(crate) contender: Vec<String>,
-    /// One more contender: a program that takes PORT, REDIS_URL, DATABASE, LEDGER, WORKERS, WORK_MS, DELAY_MS and DEADLINE_MS from its
+    /// One more contender: a program that takes PORT, REDIS_URL, DATABASE, LEDGER, WORKERS, WORK_MS, DELAY_MS and DEADLINE_MS (and REPORT, where to write a report) from its
     /// environment, prints READY when it serves, and stops at SIGTERM.
     #[arg(long, value_name = "NAME=PATH", value_parser = program)]
     pub(crate) program: Vec<(String, PathBuf)>,
+    /// Has the contenders that write a report of their stop write it into this directory, as NAME-ROUND.json.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) reports: Option<PathBuf>,
     /// Writes every round as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -37,6 +37,9 @@ fn everybody_is_stopped_and_counted() {
         let (answered, unanswered) = (sum(name, "answered"), sum(name, "unanswered"));
         assert!(applied + lost >= answered && applied <= answered + unanswered, "{name}:\n{printed}");
     }
+    for wrong in ["lost", "refused", "unanswered", "reads_lost", "other", "errors"] {
+        assert_eq!(sum("ebbtide", wrong), 0, "{wrong}:\n{printed}");
+    }
     // The comparison bites: work that nobody waits for is lost, and who closes at once refuses.
     assert!(sum("axum", "lost") > 0, "{printed}");
     assert_eq!(sum("task-tracker", "lost"), 0, "{printed}");

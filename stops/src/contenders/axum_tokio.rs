@@ -4,13 +4,13 @@
 //! `graceful-shutdown` in its repository; work after the answer with `tokio::spawn`, as in
 //! <https://docs.rs/tokio/1.54.1/tokio/task/index.html#spawning>.
 
-use std::error::Error;
+use std::{error::Error, process::ExitCode};
 
 use crate::service::{Increments, Ledger, REFRESH_DELAY, Refresh, Settings, ready, router, terminated};
 use tokio::net::TcpListener;
 
 #[tokio::main]
-pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let settings = Settings::from_env()?;
     let ledger = Ledger::open(&settings.ledger)?;
     let increments = Increments::connect(&settings, &ledger).await?;
@@ -32,5 +32,5 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(("127.0.0.1", settings.port)).await?;
     ready();
     axum::serve(listener, app).with_graceful_shutdown(stop).await?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

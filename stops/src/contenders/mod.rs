@@ -2,6 +2,7 @@
 
 mod axum_tokio;
 mod list;
+mod ours;
 mod task_tracker;
 mod tokio_graceful_shutdown;
 

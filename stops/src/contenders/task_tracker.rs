@@ -3,14 +3,14 @@
 //! tokio-util 0.7.20, <https://docs.rs/tokio-util/0.7.20/tokio_util/task/task_tracker/struct.TaskTracker.html>;
 //! <https://tokio.rs/tokio/topics/shutdown>: tell everybody by the token, close the tracker, wait for it.
 
-use std::error::Error;
+use std::{error::Error, process::ExitCode};
 
 use crate::service::{Increments, Ledger, REFRESH_DELAY, Refresh, Settings, ready, router, terminated};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 #[tokio::main]
-pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let settings = Settings::from_env()?;
     let ledger = Ledger::open(&settings.ledger)?;
     let increments = Increments::connect(&settings, &ledger).await?;
@@ -44,5 +44,5 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     axum::serve(listener, app).with_graceful_shutdown(token.cancelled_owned()).await?;
     tracker.close();
     tracker.wait().await;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 //! tokio-graceful-shutdown 0.20.0, <https://docs.rs/tokio-graceful-shutdown/0.20.0/tokio_graceful_shutdown/> and its examples
 //! `hyper` (which sends users to a `TaskTracker` for many small tasks) and `09_task_cancellation`.
 
-use std::{error::Error, io};
+use std::{error::Error, io, process::ExitCode};
 
 use crate::service::{Increments, Ledger, REFRESH_DELAY, Refresh, Settings, ready, router};
 use tokio::net::TcpListener;
@@ -11,7 +11,7 @@ use tokio_graceful_shutdown::{FutureExt as _, SubsystemBuilder, SubsystemHandle,
 use tokio_util::task::TaskTracker;
 
 #[tokio::main]
-pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let settings = Settings::from_env()?;
     let ledger = Ledger::open(&settings.ledger)?;
     let increments = Increments::connect(&settings, &ledger).await?;
@@ -44,5 +44,5 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         }));
     });
     top.catch_signals().handle_shutdown_requests(settings.deadline).await?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

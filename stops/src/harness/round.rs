@@ -4,7 +4,7 @@ use std::{
     error::Error,
     fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -74,17 +74,18 @@ pub(crate) struct Runs {
     pub(crate) cut: u64,
 }
 
-/// `before` is the time under load before the signal.
+/// `before` is the time under load before the signal; `report` is where to write a report of the stop, for who can.
 pub(crate) async fn round(
     program: &Program,
     servers: &Servers,
     before: Duration,
+    report: Option<&Path>,
 ) -> Result<Round, Box<dyn Error>> {
     servers.reset().await?;
     let ledger = servers.folder.path().join("ledger");
     fs::write(&ledger, "")?;
     let port = free_port()?;
-    let mut child = start(program, servers, &ledger, port).await?;
+    let mut child = start(program, servers, &ledger, port, report).await?;
     let mut errors = child.stderr.take().ok_or("its standard error is a pipe")?;
     let said = tokio::spawn(async move {
         let mut text = Vec::new();
@@ -123,8 +124,9 @@ pub(crate) async fn round(
 async fn start(
     program: &Program,
     servers: &Servers,
-    ledger: &std::path::Path,
+    ledger: &Path,
     port: u16,
+    report: Option<&Path>,
 ) -> Result<Child, Box<dyn Error>> {
     let millis = |duration: Duration| duration.as_millis().to_string();
     let mut command = Command::new(&program.path);
@@ -132,6 +134,9 @@ async fn start(
     command.env("PORT", port.to_string()).env("REDIS_URL", &servers.url);
     command.env("WORKERS", WORKERS.to_string()).env("WORK_MS", millis(WORK));
     command.env("DELAY_MS", millis(DELAY)).env("DEADLINE_MS", millis(DEADLINE));
+    if let Some(report) = report {
+        command.env("REPORT", report);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let shown = program.path.display();
     let mut child = command.spawn().map_err(|error| format!("{shown} does not start: {error}"))?;

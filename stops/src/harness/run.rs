@@ -33,7 +33,9 @@ pub(crate) async fn run(cli: &Cli) -> Result<Results, Box<dyn Error>> {
         let turn = number as usize % programs.len();
         for index in (0..programs.len()).map(|index| (index + turn) % programs.len()) {
             let program = &programs[index];
-            let done = round(program, &servers, before(number)).await;
+            let report =
+                cli.reports.as_ref().map(|to| to.join(format!("{}-{}.json", program.name, number + 1)));
+            let done = round(program, &servers, before(number), report.as_deref()).await;
             let done = done.map_err(|error| format!("{}, round {}: {error}", program.name, number + 1))?;
             results.contenders[index].rounds.push(done);
         }

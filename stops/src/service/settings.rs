@@ -17,8 +17,12 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
     /// `WORK_MS`: how long an increment takes before it reaches Redis.
     pub(crate) work: Duration,
+    /// `DELAY_MS`: how long to serve on after the signal; for those who have that.
+    pub(crate) delay: Duration,
     /// `DEADLINE_MS`: how long a stop may take; for those who have that.
     pub(crate) deadline: Duration,
+    /// `REPORT`: where to write a report of the stop; for those who have one.
+    pub(crate) report: Option<PathBuf>,
 }
 
 impl Settings {
@@ -34,7 +38,9 @@ impl Settings {
             ledger: read("LEDGER")?,
             workers: read("WORKERS")?,
             work: Duration::from_millis(read("WORK_MS")?),
+            delay: Duration::from_millis(read("DELAY_MS")?),
             deadline: Duration::from_millis(read("DEADLINE_MS")?),
+            report: env::var_os("REPORT").map(PathBuf::from),
         })
     }
 }

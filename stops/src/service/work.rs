@@ -119,6 +119,24 @@ impl Refresh {
     }
 }
 
+impl Refresh {
+    /// One run of it on a thread.
+    pub(crate) fn run_blocking(&self) -> Result<(), rusqlite::Error> {
+        self.ledger.begin();
+        match self.load() {
+            Ok(rows) => {
+                self.cache.store(rows);
+                self.ledger.end();
+                Ok(())
+            }
+            Err(error) => {
+                self.ledger.failed(&error.to_string());
+                Err(error)
+            }
+        }
+    }
+}
+
 /// `POST /incr` answers 202 once `accept` has taken an increment, and 503 when it did not. `GET /cached` serves the cache.
 pub(crate) fn router(cache: Cache, accept: impl Fn() -> bool + Clone + Send + Sync + 'static) -> Router {
     let incr = async move || if accept() { StatusCode::ACCEPTED } else { StatusCode::SERVICE_UNAVAILABLE };
