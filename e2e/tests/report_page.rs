@@ -141,6 +141,17 @@ fn the_report_of_a_run_is_shown_as_text_page_and_picture() {
 }
 
 #[test]
+fn the_picture_in_the_readme_is_what_the_command_draws() {
+    let folder = tempfile::tempdir().unwrap();
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs");
+    let svg = folder.path().join("stop.svg");
+    assert_eq!(shown(&[&docs.join("stop.json"), &svg], "--svg").code, Some(0));
+    let same =
+        std::fs::read_to_string(svg).unwrap() == std::fs::read_to_string(docs.join("stop.svg")).unwrap();
+    assert!(same, "draw it again: cargo run -- report docs/stop.json --svg docs/stop.svg");
+}
+
+#[test]
 fn what_is_no_report_is_named_clearly() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.json");

@@ -89,6 +89,26 @@
 //! [`is_clean`](Report::is_clean) is true if it did what was asked and left nothing behind; [`law_holds`](Report::law_holds) checks
 //! the accounting.
 //!
+//! # Looking at a report
+//!
+//! `to_html` of a [`Report`](crate::Report) and of an [`AppReport`](crate::AppReport) makes one page: no scripts, no fonts, nothing from the network, light or dark as
+//! its reader likes it. A pool's shows a bar per worker and what it ran. An application's shows a bar per component in its steps: it starts, serves, drains or
+//! closes, and where it had to, was told to cancel and kill, or did not end. An arrow says who waited for whom. The critical path, who held up the end, is
+//! drawn in ink and said in a sentence: what it would have taken without. Names are shown as text whatever is in them; of very long reports the part that
+//! mattered is drawn, and the rest counted.
+//!
+//! ```
+//! # use ebbtide::{Pool, Shutdown};
+//! # let pool = Pool::builder().name("jobs").workers(1..=2).build()?;
+//! let report = pool.shutdown(Shutdown::drain()).wait()?;
+//! let page = report.to_html();
+//! assert!(page.starts_with("<!doctype html>") && !page.contains("<script"));
+//! # let file = std::env::temp_dir().join(format!("ebbtide-manual-{}.json", std::process::id()));
+//! std::fs::write(&file, report.to_json())?; // and later: ebbtide report FILE --html OUT
+//! # std::fs::remove_file(file)?;
+//! # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+//! ```
+//!
 //! # Stopping and starting again
 //!
 //! [`Pool::restart`] is the same procedure for the present workers only; the pool stays open throughout. See [`state`](super::state).
