@@ -317,6 +317,49 @@ fn what() -> impl Strategy<Value = Do> {
     ]
 }
 
+/// Does one thing to both; gives what they fired.
+fn both(table: &mut Timetable, model: &mut Model, act: Do, now: u64) -> (u32, u32) {
+    let Model { fixed_delay, period, .. } = *model;
+    match act {
+        Do::Pass(_) => (table.step(Event::Rang, at(now)).fire, model.look(now, false)),
+        Do::End if model.busy > 0 => (table.step(DONE, at(now)).fire, model.ended(now)),
+        Do::Refuse if model.busy > 0 => {
+            let fired = table.step(Event::Refused, at(now)).fire;
+            model.busy -= 1;
+            model.counted_missed += 1;
+            if fixed_delay && model.points.is_empty() {
+                model.points.push_back(now + period);
+            } else {
+                model.counted_missed += model.passed(now).len() as u64;
+            }
+            (fired, 0)
+        }
+        Do::Pause => {
+            model.active = false;
+            (table.step(Event::Paused, at(now)).fire, 0)
+        }
+        Do::Resume if !model.active => {
+            model.active = true;
+            if !fixed_delay {
+                model.counted_skipped += model.passed(now).len() as u64;
+            }
+            (table.step(Event::Resumed, at(now)).fire, model.look(now, false))
+        }
+        Do::RunNow => {
+            let may = model.busy < model.places;
+            assert_eq!(table.run_now(), may);
+            if may {
+                model.busy += 1;
+                if fixed_delay {
+                    model.points.clear();
+                }
+            }
+            (0, 0)
+        }
+        _ => (0, 0),
+    }
+}
+
 fn hold(what: &[Do], missed: MissedTicks, fixed_delay: bool, places: u32, period: u64, first: u64) {
     let rhythm = if fixed_delay { Rhythm::Delay(ms(period)) } else { Rhythm::Rate(ms(period)) };
     let places = if fixed_delay { 1 } else { places };
@@ -336,47 +379,10 @@ fn hold(what: &[Do], missed: MissedTicks, fixed_delay: bool, places: u32, period
     };
     let mut now = 0;
     for (step, act) in what.iter().enumerate() {
-        let (fired, expected) = match act {
-            Do::Pass(millis) => {
-                now += millis;
-                (table.step(Event::Rang, at(now)).fire, model.look(now, false))
-            }
-            Do::End if model.busy > 0 => (table.step(DONE, at(now)).fire, model.ended(now)),
-            Do::Refuse if model.busy > 0 => {
-                let fired = table.step(Event::Refused, at(now)).fire;
-                model.busy -= 1;
-                model.counted_missed += 1;
-                if fixed_delay && model.points.is_empty() {
-                    model.points.push_back(now + period);
-                } else {
-                    model.counted_missed += model.passed(now).len() as u64;
-                }
-                (fired, 0)
-            }
-            Do::Pause => {
-                model.active = false;
-                (table.step(Event::Paused, at(now)).fire, 0)
-            }
-            Do::Resume if !model.active => {
-                model.active = true;
-                if !fixed_delay {
-                    model.counted_skipped += model.passed(now).len() as u64;
-                }
-                (table.step(Event::Resumed, at(now)).fire, model.look(now, false))
-            }
-            Do::RunNow => {
-                let may = model.busy < model.places;
-                assert_eq!(table.run_now(), may, "step {step}");
-                if may {
-                    model.busy += 1;
-                    if fixed_delay {
-                        model.points.clear();
-                    }
-                }
-                (0, 0)
-            }
-            _ => (0, 0),
-        };
+        if let Do::Pass(millis) = act {
+            now += millis;
+        }
+        let (fired, expected) = both(&mut table, &mut model, *act, now);
         assert_eq!(fired, expected, "fired at step {step}: {act:?} at {now}");
         assert_eq!(table.under_way(), model.busy, "step {step}: {act:?} at {now}");
         let tally = table.tally();
