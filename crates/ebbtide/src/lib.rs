@@ -39,6 +39,7 @@
 //! | A panic ends its task, not the pool | [`TaskError::panic_message`], [`AfterPanic`] |
 //! | A worker's wait for its own pool that could never end is refused | [`WaitError::WouldDeadlock`] |
 //! | A task that borrows ends before its scope does | [`Pool::scope`] |
+//! | A shutdown stops the clock first: no run of a job begins after it; one that runs ends undisturbed | [`Job`], [`manual::schedules`] |
 //! | A resource is not closed while a pool uses it, and one that was moved into a pool comes back once | [`Resource`], [`PoolBuilder::owning`](PoolBuilder#method.owning) |
 //!
 //! Not promised: ending a thread by force. No safe program can. A task that ignores a request to cancel past its grace is
@@ -94,13 +95,14 @@
 //!
 //! - [`manual::coming_from`]: the words of Piscina, the JDK, Spring, rayon, tokio, gunicorn and Python, and what is different here;
 //! - [`manual::stopping`]: modes, deadlines, escalation, reports;
+//! - [`manual::schedules`]: jobs by time;
 //! - [`manual::state`]: warm state, retirement, snapshots, restarts;
 //! - the examples `01_first_pool` and on, read in order.
 //!
 //! # Features
 //!
 //! None is on by default. `tracing`: a span around every task and the pool's events. `metrics`: the pool's numbers through the `metrics`
-//! facade. `cron`: [`Renew`] on a cron line. `http`: [`http`], an HTTP ingress for axum, hyper or any tower service, and a health port; on tokio.
+//! facade. `cron`: jobs and [`Renew`] on a cron line in a time zone. `http`: [`http`], an HTTP ingress for axum, hyper or any tower service, and a health port; on tokio.
 
 mod app;
 mod clock;

@@ -357,3 +357,52 @@ fn an_abandoned_task_resolves_once() {
         assert_eq!(report.outcomes.get(ended), 1, "{report}");
     });
 }
+
+/// A job that is run by hand (a model has no time, so no alarm rings there) races with every mode of stopping: when the
+/// shutdown has been asked for, no run begins any more, and each that was fired has one outcome.
+#[test]
+fn a_stop_races_with_a_firing() {
+    for shutdown in [Shutdown::drain(), Shutdown::stop(), Shutdown::abort()] {
+        explore(move || {
+            let pool = Arc::new(builder(1, 2).build().expect("valid"));
+            let ran = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&ran);
+            let job = pool.every(Duration::from_secs(1)).start(move |_| count.fetch_add(1, SeqCst));
+            let job = job.expect("open");
+            let firing = {
+                let job = job.clone();
+                thread::spawn(move || (0..2).filter(|_| job.run_now().is_ok()).count())
+            };
+            let closing = pool.shutdown(shutdown);
+            let runs = job.stats().runs;
+            let report = closing.wait().expect("not on a worker");
+            firing.join().expect("no panic");
+            job.wait_idle(None).expect("not on a worker");
+            let stats = job.stats();
+            assert!(report.law_holds(), "{report}");
+            assert_eq!((stats.runs, ran.load(SeqCst) as u64), (runs, runs), "a run began after the stop");
+            assert_eq!(stats.outcomes.total(), pool.stats().accepted);
+        });
+    }
+}
+
+/// A single run that is brought forward, cancelled and stopped at once ends in one way, and its handle resolves.
+#[test]
+fn a_single_run_is_cancelled_run_and_stopped_at_once() {
+    explore(|| {
+        let pool = Arc::new(builder(1, 1).build().expect("valid"));
+        let timer = pool.after(Duration::from_secs(1)).start(|_| 7).expect("open");
+        let (early, late) = (timer.job().clone(), timer.job().clone());
+        let runs = thread::spawn(move || early.run_now().is_ok());
+        let cancels = thread::spawn(move || late.cancel());
+        let report = finish(&pool, Shutdown::drain());
+        runs.join().expect("no panic");
+        cancels.join().expect("no panic");
+        let value = timer.wait();
+        let outcome = value
+            .as_ref()
+            .map_or_else(|error| error.task().expect("ended").outcome(), |_| Outcome::Completed);
+        assert_eq!((report.accepted, report.outcomes.get(outcome)), (1, 1), "{outcome}: {report}");
+        assert_eq!(pool.take_returned().len(), usize::from(outcome == Outcome::Returned));
+    });
+}

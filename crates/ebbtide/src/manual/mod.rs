@@ -2,8 +2,10 @@
 //!
 //! - [`stopping`]: how a pool ends, and what it can say about it;
 //! - [`state`]: workers that know something, and how what they know is kept or renewed;
+//! - [`schedules`]: tasks by time: delays, rates, cron lines, single runs, and how they end;
 //! - [`coming_from`]: the words of other pools, and what is different here.
 
 pub mod coming_from;
+pub mod schedules;
 pub mod state;
 pub mod stopping;

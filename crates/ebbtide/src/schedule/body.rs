@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::series::Series;
-use crate::task::{
-    context::Context,
-    error::BoxError,
-    isolation::{Isolation, Job},
-    outcome::CancelReason,
+use super::series::{Series, cancelled};
+use crate::{
+    pool::JobEnd,
+    task::{
+        context::Context,
+        error::BoxError,
+        isolation::{Isolation, Job},
+    },
 };
 
 /// How a run ends, as its body says it.
@@ -46,10 +48,11 @@ impl<I: Isolation> Job<I> for Run<I> {
     type Output = ();
 
     fn run(self, state: &mut I::State, context: &Context<'_, I>) -> Ends {
-        let Some(body) = self.series.begin(self.flight) else {
-            // Stopped between being taken by a worker and its first line: then it has not begun.
-            let why = CancelReason::Requested(Some("its schedule was stopped".into()));
-            return Err(context.revoke(why).into());
+        // Ended between being taken by a worker and its first line, it has not begun.
+        let body = match self.series.begin(self.flight) {
+            Ok(body) => body,
+            Err(JobEnd::Cancelled) => return Err(context.revoke(cancelled()).into()),
+            Err(_) => return Err(context.withdraw().into()),
         };
         let mut out = Out { run: &self, body: Some(body) };
         match &mut out.body {

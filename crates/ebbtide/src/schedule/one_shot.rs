@@ -87,6 +87,10 @@ impl<T: Send + 'static> Landing for Promise<T> {
     fn land(&self, result: Result<(), TaskError>) {
         let wakers = {
             let mut inner = self.inner.lock();
+            if inner.outcome.is_some() {
+                // It ended before it had its body.
+                return;
+            }
             inner.outcome = Some(result.as_ref().map_or_else(TaskError::outcome, |()| Outcome::Completed));
             inner.error = result.err();
             inner.wakers.take()

@@ -150,7 +150,7 @@ impl<I: Isolation> Series<I> {
             flights: BTreeMap::new(),
             flown: 0,
             id: None,
-            not_due: false,
+            not_due: landing.is_some(),
             runs: 0,
             outcomes: Outcomes::default(),
             last: None,
@@ -172,14 +172,15 @@ impl<I: Isolation> Series<I> {
         Ok(series)
     }
 
-    /// Gives it its body and sets the first alarm. The pool may have been stopped since it was accepted: then it ends here.
+    /// Gives it its body and sets the first alarm. The pool may have been stopped since it was accepted: then it has ended, and the body
+    /// comes back.
     pub(crate) fn go(&self, body: Body<I>) {
         self.drive_with(|desk, _, after| {
             desk.body = Some(body);
-            desk.not_due = self.landing.is_some();
-            if let Some(why) = desk.timetable.over() {
-                after.gone = desk.id.take();
-                self.end_not_due(desk, &ended_because(why), after);
+            if let Some(why) = desk.timetable.over().filter(|_| self.landing.is_some()) {
+                let error = ended_because(why)();
+                let outcome = error.outcome();
+                after.unrun = Some(Unrun { outcome, error, body: desk.body.take(), counted: true });
             }
             Step::default()
         });
@@ -375,13 +376,14 @@ impl<I: Isolation> Series<I> {
         });
     }
 
-    /// A worker is at a run's first line. `None` if it must not begin.
-    pub(crate) fn begin(&self, flight: u64) -> Option<Body<I>> {
+    /// A worker is at a run's first line. If it must not begin, why.
+    pub(crate) fn begin(&self, flight: u64) -> Result<Body<I>, JobEnd> {
         let mut desk = self.desk.lock();
-        let own = desk.flights.get_mut(&flight).filter(|flight| !flight.withdrawn)?;
+        let why = desk.timetable.over().unwrap_or(JobEnd::Stopped);
+        let own = desk.flights.get_mut(&flight).filter(|flight| !flight.withdrawn).ok_or(why)?;
         own.began = Some(Moment::now());
         desk.runs += 1;
-        Body::take(&mut desk.body)
+        Body::take(&mut desk.body).ok_or(why)
     }
 
     /// A run's body has ended.
@@ -536,7 +538,7 @@ impl<I: Isolation> After<I> {
     }
 }
 
-fn cancelled() -> CancelReason {
+pub(crate) fn cancelled() -> CancelReason {
     CancelReason::Requested(Some("its job was cancelled".into()))
 }
 

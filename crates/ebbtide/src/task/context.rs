@@ -4,13 +4,13 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     cancel::CancelToken,
-    error::Cancelled,
+    error::{Cancelled, Withdrawn},
     gate::Gate,
     header::Header,
     id::{TaskId, WorkerId},
     isolation::Isolation,
     options::{Door, Task},
-    outcome::CancelReason,
+    outcome::{CancelReason, ReturnReason},
     seat::Seat,
 };
 
@@ -123,6 +123,14 @@ impl<I: Isolation> Context<'_, I> {
     pub(crate) fn revoke(&self, reason: CancelReason) -> Cancelled {
         let _was_first = self.header.is_some_and(|header| header.ask(reason));
         Cancelled
+    }
+
+    /// Hands this very run back: it was withdrawn between being taken by a worker and its first line, and has not begun.
+    pub(crate) fn withdraw(&self) -> Withdrawn {
+        if let Some(header) = self.header {
+            header.note_return(&ReturnReason::NotDue);
+        }
+        Withdrawn
     }
 
     pub(crate) fn unnamed_task(&self) -> Task<'_, I> {

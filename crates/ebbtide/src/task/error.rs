@@ -48,6 +48,11 @@ pub struct Crashed {
     pub signal: Option<i32>,
 }
 
+/// What a body of ours returns that was withdrawn before it began: the outcome is `Returned`.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("withdrawn before it began")]
+pub(crate) struct Withdrawn;
+
 fn how(exit_code: Option<i32>, signal: Option<i32>) -> String {
     match (exit_code, signal) {
         (_, Some(signal)) => format!("ended by signal {signal}"),
@@ -78,6 +83,10 @@ impl TaskError {
             (Ok(_), Some(reason)) => return Self::cancelled(reason),
             (Ok(cancelled), None) => cancelled,
             (Err(other), _) => other,
+        };
+        let error = match error.downcast::<Withdrawn>() {
+            Ok(_) => return Self::returned(ReturnReason::NotDue),
+            Err(other) => other,
         };
         let error = match error.downcast::<Killed>() {
             Ok(killed) => return Self { kind: Kind::Killed(*killed) },
