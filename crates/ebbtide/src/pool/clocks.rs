@@ -11,7 +11,10 @@ use crate::{
     policy::{JOBS, Priority},
     pool::phase::Phase,
     queue::Accepted,
-    sync::{Mutex, atomic::Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{
         entry::Entry,
         gate::{Entrance, Gate, HomeId, Make, Refusal, RoomTicket, TaskInfo},
@@ -42,6 +45,13 @@ pub(crate) struct Clocks {
 /// Names a clock among those of its pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ClockId(u64);
+
+/// A task that was accepted for a later time: whether it has left that state, into the queue or by its end. Only touched under the
+/// book's lock, so that it leaves once.
+#[derive(Default)]
+pub(crate) struct NotDue {
+    left: AtomicBool,
+}
 
 #[derive(Default)]
 struct Book {
@@ -87,11 +97,15 @@ impl Clocks {
         drop(gone);
     }
 
-    /// A task ended before it was due.
-    pub(crate) fn ended_not_due(&self, outcome: Outcome) {
+    /// Ends a task before it comes into the queue. False if it is there, or has ended.
+    pub(crate) fn end_not_due(&self, task: &NotDue, outcome: Outcome) -> bool {
         let mut book = self.book.lock();
+        if task.left.swap(true, Ordering::Relaxed) {
+            return false;
+        }
         book.not_due -= 1;
         book.ended_not_due.add(outcome, 1);
+        true
     }
 
     /// Stops all clocks, for good; in the order in which they came.
@@ -115,9 +129,9 @@ impl Clocks {
 
 /// The gate for a task that was accepted before: now it is due, goes into the queue and is counted there. It waits for room
 /// whatever the pool's policy is, for it cannot be rejected any more.
-pub(crate) struct DueGate<I: Isolation>(pub(crate) Arc<Core<I>>);
+pub(crate) struct DueGate<'t, I: Isolation>(pub(crate) Arc<Core<I>>, pub(crate) &'t NotDue);
 
-impl<I: Isolation> Gate<I> for DueGate<I> {
+impl<I: Isolation> Gate<I> for DueGate<'_, I> {
     fn accept(
         &self,
         priority: Priority,
@@ -130,8 +144,13 @@ impl<I: Isolation> Gate<I> for DueGate<I> {
         };
         let (admission, effect) = {
             let mut book = self.0.clocks.book.lock();
+            if self.1.left.load(Ordering::Relaxed) {
+                // Its end came first; whoever ended it knows.
+                return Err(Refusal::Rejected(RejectReason::ShuttingDown));
+            }
             let (admission, effect) = self.0.queue.accept(priority, entrance, make);
             if admission.is_ok() {
+                self.1.left.store(true, Ordering::Relaxed);
                 book.not_due -= 1;
             }
             (admission, effect)

@@ -28,7 +28,7 @@ use crate::{
     policy::Priority,
     pool::{
         Event, JobEnd,
-        clocks::{Clock, ClockId, DueGate, Stands},
+        clocks::{Clock, ClockId, DueGate, NotDue, Stands},
         core::Core,
     },
     sync::Mutex,
@@ -67,6 +67,8 @@ pub(crate) struct Series<I: Isolation> {
     scale: Scale,
     /// Where the value of a single run is waited for.
     landing: Option<Arc<dyn Landing>>,
+    /// Of a single run.
+    not_due: NotDue,
     desk: Mutex<Desk<I>>,
 }
 
@@ -77,8 +79,6 @@ struct Desk<I: Isolation> {
     flights: BTreeMap<u64, Flight>,
     flown: u64,
     id: Option<ClockId>,
-    /// A single run that the pool has accepted and that has not come into its queue.
-    not_due: bool,
     runs: u64,
     outcomes: Outcomes,
     last: Option<Last>,
@@ -127,8 +127,6 @@ struct Unrun<I: Isolation> {
     error: TaskError,
     /// To be given back, if it ended so.
     body: Option<Body<I>>,
-    /// The queue has counted it.
-    counted: bool,
 }
 
 impl<I: Isolation> Series<I> {
@@ -150,7 +148,6 @@ impl<I: Isolation> Series<I> {
             flights: BTreeMap::new(),
             flown: 0,
             id: None,
-            not_due: landing.is_some(),
             runs: 0,
             outcomes: Outcomes::default(),
             last: None,
@@ -164,6 +161,7 @@ impl<I: Isolation> Series<I> {
             label,
             scale,
             landing,
+            not_due: NotDue::default(),
             desk: Mutex::new(desk),
         });
         let clock: Arc<dyn Clock> = Arc::<Self>::clone(&series);
@@ -180,7 +178,7 @@ impl<I: Isolation> Series<I> {
             if let Some(why) = desk.timetable.over().filter(|_| self.landing.is_some()) {
                 let error = ended_because(why)();
                 let outcome = error.outcome();
-                after.unrun = Some(Unrun { outcome, error, body: desk.body.take(), counted: true });
+                after.unrun = Some(Unrun { outcome, error, body: desk.body.take() });
             }
             Step::default()
         });
@@ -241,18 +239,18 @@ impl<I: Isolation> Series<I> {
                 _ => {}
             }
         }
-        if desk.flights.is_empty() {
-            self.end_not_due(desk, &ended_because(why), after);
-        }
+        self.end_not_due(desk, &ended_because(why), after);
     }
 
-    /// A single run that never came into the queue ends here.
+    /// A single run that never came into the queue ends here. Counted under the job's lock: a shutdown of the pool comes through that
+    /// lock before it looks at what is left.
     fn end_not_due(&self, desk: &mut Desk<I>, error: &dyn Fn() -> TaskError, after: &mut After<I>) {
-        if mem::take(&mut desk.not_due) {
-            let error = error();
-            let outcome = error.outcome();
+        let Some(core) = self.core.upgrade().filter(|_| self.landing.is_some()) else { return };
+        let error = error();
+        let outcome = error.outcome();
+        if core.clocks.end_not_due(&self.not_due, outcome) {
             desk.outcomes.add(outcome, 1);
-            after.unrun = Some(Unrun { outcome, error, body: desk.body.take(), counted: false });
+            after.unrun = Some(Unrun { outcome, error, body: desk.body.take() });
         }
     }
 
@@ -314,9 +312,9 @@ impl<I: Isolation> Series<I> {
         after.launch.drain(..).for_each(|flight| self.launch(flight));
     }
 
-    /// Counts a single run that did not take place, and gives it back if it ended so.
+    /// Gives back a single run that did not take place, if it ended so.
     fn end_unrun(&self, core: &Arc<Core<I>>, unrun: Unrun<I>) -> TaskError {
-        let Unrun { outcome, error, body, counted } = unrun;
+        let Unrun { outcome, error, body } = unrun;
         match (outcome, body) {
             (Outcome::Returned, Some(Body::Once(body))) => {
                 let extras = Extras { name: Some(Arc::clone(&self.label.name)), ..Extras::default() };
@@ -330,9 +328,6 @@ impl<I: Isolation> Series<I> {
                 core.hand_back(entry);
             }
             (_, body) => panics::drop_quietly(body),
-        }
-        if !counted {
-            core.clocks.ended_not_due(outcome);
         }
         error
     }
@@ -363,7 +358,6 @@ impl<I: Isolation> Series<I> {
     /// The pool took a run's task.
     fn accepted(&self, flight: u64, cell: Arc<dyn AnyCell>) {
         self.drive_with(|desk, _, after| {
-            desk.not_due = false;
             let why = desk.timetable.over();
             if let Some(flight) = desk.flights.get_mut(&flight) {
                 // Stopped between the queue's yes and now.
@@ -424,7 +418,7 @@ impl<I: Isolation> Series<I> {
             desk.last = Some(Last { outcome, error, began, ended: Moment::now() });
             match result {
                 Err(error) if outcome == Outcome::Returned && self.landing.is_some() => {
-                    after.unrun = Some(Unrun { outcome, error, body: desk.body.take(), counted: true });
+                    after.unrun = Some(Unrun { outcome, error, body: desk.body.take() });
                 }
                 result => after.landed = Some(result),
             }
@@ -558,7 +552,7 @@ async fn fly<I: Isolation>(series: Arc<Series<I>>, flight: u64) {
             return;
         }
         (Some(core), None) => offer(&series, flight, &*core).await,
-        (Some(core), Some(_)) => offer(&series, flight, &DueGate(core)).await,
+        (Some(core), Some(_)) => offer(&series, flight, &DueGate(core, &series.not_due)).await,
     };
     match handle {
         Ok(handle) => {
