@@ -103,7 +103,17 @@ mod tests {
     fn clean() -> Round {
         let seen = Seen { answered: 10, reads: 3, ..Seen::default() };
         let runs = Runs { begun: 4, failed: 0, cut: 0 };
-        Round { seen, applied: 10, lost: 0, errors: 0, runs, stop_ms: 7, exit: "0".into(), said: None }
+        Round {
+            seen,
+            applied: 10,
+            lost: 0,
+            errors: 0,
+            runs,
+            stop_ms: 7,
+            exit: "0".into(),
+            disturbed: false,
+            said: None,
+        }
     }
 
     #[test]

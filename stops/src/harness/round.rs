@@ -29,7 +29,9 @@ pub(crate) const WORK: Duration = Duration::from_millis(5);
 /// Clients go on for so long after the signal: what a load balancer takes to hear of it.
 pub(crate) const WINDOW: Duration = Duration::from_millis(500);
 /// Who can serve on after the signal is told to do so for so long.
-pub(crate) const DELAY: Duration = Duration::from_millis(700);
+pub(crate) const DELAY: Duration = Duration::from_millis(1_000);
+/// Clients that hear of the end of the window so close to the end of the delay may be too late.
+const TELLING: Duration = Duration::from_millis(200);
 /// A stop may take so long; who is there later than that and a margin is killed.
 const DEADLINE: Duration = Duration::from_secs(25);
 const MARGIN: Duration = Duration::from_secs(5);
@@ -61,6 +63,8 @@ pub(crate) struct Round {
     pub(crate) stop_ms: u64,
     /// `0`, `1`, …, `SIGSEGV`, `hung`.
     pub(crate) exit: String,
+    /// The clients were not stopped in time, because this machine stood still: nobody can be blamed for what they saw.
+    pub(crate) disturbed: bool,
     /// The last line on its standard error.
     pub(crate) said: Option<String>,
 }
@@ -100,13 +104,14 @@ pub(crate) async fn round(
     kill_process(pid, Signal::TERM)?;
     let clients = async {
         time::sleep(WINDOW).await;
-        load.end().await
+        let late = signalled.elapsed();
+        (load.end().await, late)
     };
     let end = async {
         let ended = time::timeout(DEADLINE + MARGIN, child.wait()).await;
         (ended, signalled.elapsed())
     };
-    let (seen, (ended, stop)) = tokio::join!(clients, end);
+    let ((seen, late), (ended, stop)) = tokio::join!(clients, end);
     let exit = if let Ok(status) = ended {
         exit(status?)
     } else {
@@ -118,7 +123,8 @@ pub(crate) async fn round(
     let said = String::from_utf8_lossy(&said.await??).lines().last().map(str::to_owned);
     let lost = seen.answered.saturating_sub(applied);
     let stop_ms = u64::try_from(stop.as_millis())?;
-    Ok(Round { seen, applied, lost, errors, runs, stop_ms, exit, said })
+    let disturbed = late > DELAY - TELLING;
+    Ok(Round { seen, applied, lost, errors, runs, stop_ms, exit, disturbed, said })
 }
 
 async fn start(
