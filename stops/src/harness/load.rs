@@ -12,6 +12,8 @@ use tokio::{net::TcpStream, sync::watch, task::JoinSet, time};
 const KEEPERS: usize = 5;
 /// and over a new one for every request.
 const OPENERS: usize = 2;
+/// Reads before the load begins.
+const WARM: usize = 100;
 /// Time between an answer and the client's next request.
 const PACE: Duration = Duration::from_millis(8);
 /// No answer after so long counts as none.
@@ -52,6 +54,18 @@ enum Answer {
     Status(u16),
     Refused,
     None,
+}
+
+/// Reads the cache a few times, so that nobody is loaded before its code is: what counts begins after it.
+pub(crate) async fn warm(to: SocketAddr) -> Result<(), String> {
+    let mut kept = None;
+    for _ in 0..WARM {
+        match time::timeout(PATIENCE, ask(to, Kind::Reader, &mut kept)).await {
+            Ok(Answer::Status(200..300)) => {}
+            _ => return Err("it was READY and did not answer".to_owned()),
+        }
+    }
+    Ok(())
 }
 
 type Sender = http1::SendRequest<Empty<Bytes>>;

@@ -1,5 +1,6 @@
 //! Starts contenders, loads them, stops them, counts: from outside, the same for everybody.
 
+mod jdk;
 mod load;
 mod results;
 mod round;

@@ -15,6 +15,8 @@ pub(crate) const OURS: &str = "ebbtide";
 #[derive(Debug, Serialize)]
 pub(crate) struct Results {
     pub(crate) contenders: Vec<Contender>,
+    /// Who could not take part, and why.
+    pub(crate) absent: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    load::{Load, Seen},
+    load::{Load, Seen, warm},
     servers::{Servers, free_port},
 };
 
@@ -96,7 +96,9 @@ pub(crate) async fn round(
         errors.read_to_end(&mut text).await.map(|_| text)
     });
 
-    let load = Load::start(SocketAddr::from(([127, 0, 0, 1], port)));
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    warm(address).await?;
+    let load = Load::start(address);
     time::sleep(before).await;
     let signalled = Instant::now();
     let pid =

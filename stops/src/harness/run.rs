@@ -1,8 +1,9 @@
 //! All rounds: everybody has a turn in each, in another order each time.
 
-use std::{env, error::Error, time::Duration};
+use std::{env, error::Error, path::Path, time::Duration};
 
 use super::{
+    jdk,
     results::{Contender, Results},
     round::{Program, round},
     servers::Servers,
@@ -10,7 +11,7 @@ use super::{
 use crate::{args::Cli, contenders};
 
 /// Time under load before the signal, at least,
-const BEFORE_MIN: u64 = 200;
+const BEFORE_MIN: u64 = 400;
 /// and less than so much more.
 const BEFORE_SPAN: u64 = 500;
 
@@ -20,9 +21,10 @@ const TRIES: u32 = 5;
 /// Runs what the command line says.
 #[tokio::main]
 pub(crate) async fn run(cli: &Cli) -> Result<Results, Box<dyn Error>> {
-    let programs = programs(cli)?;
     let servers = Servers::start().await?;
+    let (programs, absent) = programs(cli, servers.folder.path())?;
     let mut results = Results {
+        absent,
         contenders: programs
             .iter()
             .map(|program| Contender {
@@ -59,7 +61,8 @@ fn before(round: u32) -> Duration {
     Duration::from_millis(BEFORE_MIN + mixed % BEFORE_SPAN)
 }
 
-fn programs(cli: &Cli) -> Result<Vec<Program>, Box<dyn Error>> {
+/// Who takes part, and why somebody does not.
+fn programs(cli: &Cli, folder: &Path) -> Result<(Vec<Program>, Option<String>), Box<dyn Error>> {
     let own = env::current_exe()?;
     let mut programs: Vec<Program> = contenders::ALL
         .iter()
@@ -70,18 +73,29 @@ fn programs(cli: &Cli) -> Result<Vec<Program>, Box<dyn Error>> {
             args: vec!["serve".to_owned(), entry.name.to_owned()],
         })
         .collect();
+    let wanted = cli.contender.is_empty() || cli.contender.iter().any(|name| name == jdk::NAME);
+    let absent = match wanted.then(|| jdk::prepare(folder)) {
+        Some(Ok(program)) => {
+            programs.push(program);
+            None
+        }
+        Some(Err(why)) => Some(format!("{}: {why}", jdk::NAME)),
+        None => None,
+    };
     programs.extend(cli.program.iter().map(|(name, path)| Program {
         name: name.clone(),
         about: path.display().to_string(),
         path: path.clone(),
         args: Vec::new(),
     }));
-    let known: Vec<String> = programs.iter().map(|program| program.name.clone()).collect();
-    if let Some(wrong) = cli.contender.iter().find(|name| !known.contains(name)) {
+    let mut known: Vec<&str> = programs.iter().map(|program| program.name.as_str()).collect();
+    known.push(jdk::NAME);
+    known.dedup();
+    if let Some(wrong) = cli.contender.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(format!("there is no contender `{wrong}`; there are {}", known.join(", ")).into());
     }
     programs.retain(|program| cli.contender.is_empty() || cli.contender.contains(&program.name));
-    Ok(programs)
+    Ok((programs, absent))
 }
 
 #[cfg(test)]

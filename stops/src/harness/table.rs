@@ -17,11 +17,12 @@ impl fmt::Display for Results {
         )?;
         writeln!(
             f,
-            "{:<24} {:>8} {:>8} {:>6} {:>8} {:>10} {:>7} {:>6} {:>5} {:>6} {:>16}  exit",
+            "{:<24} {:>8} {:>8} {:>6} {:>6} {:>8} {:>10} {:>7} {:>6} {:>5} {:>6} {:>16}  exit",
             "contender",
             "2xx",
             "applied",
             "lost",
+            "503",
             "refused",
             "no answer",
             "errors",
@@ -37,8 +38,11 @@ impl fmt::Display for Results {
         for contender in &self.contenders {
             writeln!(f, "{}: {}", contender.name, contender.about)?;
         }
+        if let Some(absent) = &self.absent {
+            writeln!(f, "not here: {absent}")?;
+        }
         f.write_str(
-            "\n2xx: promised to the client; applied: counted in Redis; lost: promised and never applied; refused: nobody listened; no answer: sent, \
+            "\n2xx: promised to the client; applied: counted in Redis; lost: promised and never applied; 503: told so; refused: nobody listened; no answer: sent, \
              then reset or closed;\nerrors: increments that found Redis gone; runs of the refresh job, those cut off in the middle, those that failed.",
         )
     }
@@ -50,11 +54,12 @@ fn row(contender: &Contender, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let seen = sums.seen;
     writeln!(
         f,
-        "{:<24} {:>8} {:>8} {:>6} {:>8} {:>10} {:>7} {:>6} {:>5} {:>6} {:>16}  {}",
+        "{:<24} {:>8} {:>8} {:>6} {:>6} {:>8} {:>10} {:>7} {:>6} {:>5} {:>6} {:>16}  {}",
         contender.name,
         seen.answered,
         sums.applied,
         sums.lost,
+        seen.other,
         seen.refused,
         seen.unanswered + seen.reads_lost,
         sums.errors,
