@@ -18,7 +18,7 @@ use crate::{
     report::{AppReport, ComponentKind, Mode},
     schedule::Job,
     sync::Mutex,
-    task::{error::BoxError, isolation::Isolation},
+    task::{error::BoxError, isolation::Isolation, panics},
 };
 
 /// Declares an application. From [`App::builder`]; ends with [`run`](Self::run) or [`build`](Self::build).
@@ -245,18 +245,33 @@ impl AppBuilder {
     fn build_in(self, granted: Result<Option<Duration>, AppError>) -> Result<App, AppError> {
         let Self { mut options, declared, unknown, handle, status } = self;
         let parts = std::mem::take(&mut *declared.lock());
-        if let Some(name) = unknown.lock().take() {
+        let order = Self::order(&parts, &mut options, unknown.lock().take(), granted);
+        if order.is_err() {
+            for part in &parts {
+                let _ = panics::quietly(|| part.component.not_started());
+            }
+        }
+        let mut app = App::new(options, parts, order?, Vec::new(), handle, status);
+        app.warnings = app.plan().warnings;
+        Ok(app)
+    }
+
+    fn order(
+        parts: &[Declaration],
+        options: &mut Options,
+        unknown: Option<Arc<str>>,
+        granted: Result<Option<Duration>, AppError>,
+    ) -> Result<Order, AppError> {
+        if let Some(name) = unknown {
             let known = parts.iter().map(|part| Arc::clone(&part.name)).collect();
             return Err(AppError::Unknown { name, by: Arc::clone(&options.name), known });
         }
-        let items = parts.iter().map(|part| part.item(&parts)).collect::<Result<Vec<_>, _>>()?;
+        let items = parts.iter().map(|part| part.item(parts)).collect::<Result<Vec<_>, _>>()?;
         let order = Order::of(&items)?;
         options.granted = granted?;
         options.deadline = options.granted.map_or(options.deadline, |granted| granted.min(options.deadline));
         options.check()?;
-        let mut app = App::new(options, parts, order, Vec::new(), handle, status);
-        app.warnings = app.plan().warnings;
-        Ok(app)
+        Ok(order)
     }
 
     pub(crate) fn add(&self, name: &str, kind: ComponentKind, component: Arc<dyn Component>) -> Part<'_> {

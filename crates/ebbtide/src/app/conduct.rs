@@ -332,6 +332,9 @@ impl Conductor {
     }
 
     fn finish(mut self) -> AppReport {
+        for who in (0..self.board.len()).filter(|&who| self.draft.never_started(who)) {
+            let _ = panics::quietly(|| self.board.part(who).component.not_started());
+        }
         for who in 0..self.board.len() {
             let text = self.board.progress(who).text;
             self.draft.progress(who, text);

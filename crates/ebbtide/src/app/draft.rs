@@ -123,6 +123,10 @@ impl Draft {
         note.error = Some(error.to_owned());
     }
 
+    pub(crate) fn never_started(&self, who: usize) -> bool {
+        self.notes[who].starting.is_none()
+    }
+
     pub(crate) fn start_left(&mut self, who: usize) {
         self.notes[who].end = Some(ComponentEnd::StartHung);
     }

@@ -141,6 +141,11 @@ impl<I: Isolation> Component for PoolPart<I> {
         drop(self.pool.shutdown(Shutdown::abort().within(FORCED).grace(FORCED / 2)));
     }
 
+    /// What it was given before its start is handed back.
+    fn not_started(&self) {
+        *self.report.lock() = self.pool.shutdown(Shutdown::stop().within(FORCED)).wait().ok();
+    }
+
     fn progress(&self) -> Option<Progress> {
         let stats = self.pool.stats();
         let text = format!("{} running, {} waiting", stats.running, stats.queued);
@@ -188,6 +193,10 @@ impl Component for JobPart {
     fn stop(&self, _: &Stopping) -> Result<(), BoxError> {
         self.job.stop();
         Ok(())
+    }
+
+    fn not_started(&self) {
+        self.job.stop();
     }
 
     fn report(&self) -> Option<Detail> {

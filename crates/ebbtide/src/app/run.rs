@@ -23,6 +23,7 @@ use crate::{
     sync::{self, Mutex},
     task::{
         handle::next_key,
+        panics,
         wait::{self, Wakers},
     },
 };
@@ -112,16 +113,20 @@ impl App {
         let Self { options, parts, order, warnings, handle, status } = self;
         let receiver = handle.receiver.lock().take();
         let receiver = receiver.expect("an application runs once: it is consumed by it");
-        let (name, fallback) = (Arc::clone(&options.name), Arc::clone(&shared));
+        let (name, fallback) = (Arc::clone(&options.name), (Arc::clone(&options.name), Arc::clone(&shared)));
         let runtime = Runtime::here();
         let body = move || {
             let sender = handle.sender.clone();
             let conductor =
                 Conductor::new(options, parts, order, warnings, status, runtime, (sender, receiver));
-            shared.resolve(conductor.conduct());
+            // A panic there is a fault of ours; who waits must hear of it all the same.
+            let report = panics::quietly(|| conductor.conduct());
+            let lost = || AppReport::refused(&name, "its own thread panicked; please report it".to_owned());
+            shared.resolve(report.unwrap_or_else(lost));
         };
         if let Err(error) = sync::spawn("application".to_owned(), None, body) {
-            fallback.resolve(AppReport::refused(&name, format!("no thread could be started: {error}")));
+            let (name, shared) = fallback;
+            shared.resolve(AppReport::refused(&name, format!("no thread could be started: {error}")));
         }
         running
     }

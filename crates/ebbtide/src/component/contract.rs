@@ -68,6 +68,10 @@ pub trait Component: Send + Sync + 'static {
     /// [`Stopping::is_forced`] tells the same.
     fn force(&self) {}
 
+    /// The application ends and this one's turn to start never came: let go of what was promised before. Called instead of `stop`. Must be
+    /// quick. Default: nothing.
+    fn not_started(&self) {}
+
     /// How far it is. A change of `done` shows that progress is made, which extends a supervisor's time-out. Default: none.
     fn progress(&self) -> Option<Progress> {
         None

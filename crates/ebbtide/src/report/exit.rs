@@ -50,13 +50,20 @@ pub(super) fn code(report: &AppReport) -> u8 {
         (KILLED, pools().any(|pool| pool.during.killed > 0)),
         (DEADLINE, pools().any(deadline)),
         (DEADLINE, ends(&|one| one.forced.is_some() && one.end == ComponentEnd::Stopped)),
-        (LEFT, pools().any(|pool| pool.during.returned > 0)),
+        (LEFT, pools().map(|pool| pool.during.returned).sum::<u64>() > firings_returned(report)),
         (HOOK, ends(&|one| hook_failed(one.end))),
         (START, report.ready.is_none()),
         (FAILED, pools().any(failed)),
         (FAILED, matches!(report.reason, StopReason::ComponentEnded { error: Some(_), .. })),
     ];
     table.iter().find(|(_, applies)| *applies).map_or(OK, |(code, _)| *code)
+}
+
+/// Runs of schedules that had been fired and not begun when their clock was stopped: nobody has to resume those.
+fn firings_returned(report: &AppReport) -> u64 {
+    let schedules = report.components.iter().filter(|component| component.kind == ComponentKind::Schedule);
+    let details = schedules.filter_map(|component| component.detail.as_ref());
+    details.filter_map(|detail| detail.get("outcomes")?.get("returned")?.as_u64()).sum()
 }
 
 /// What a person is told about a code.
