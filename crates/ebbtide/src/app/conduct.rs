@@ -280,6 +280,8 @@ impl Conductor {
         self.status.enter(AppState::Stopping);
         self.notifier.stopping();
         self.next_beat = Some(now.plus(BEAT));
+        // Progress counts from here.
+        let _ = self.board.progressed();
         self.arm();
         self.hooks.tell(self.board.serving());
     }

@@ -52,6 +52,12 @@ pub(super) fn code(report: &AppReport) -> u8 {
         (DEADLINE, ends(&|one| one.forced.is_some() && one.end == ComponentEnd::Stopped)),
         (LEFT, pools().map(|pool| pool.during.returned).sum::<u64>() > firings_returned(report)),
         (HOOK, ends(&|one| hook_failed(one.end))),
+        // Kept open for one that hung in its start: that is what went wrong.
+        (
+            HOOK,
+            ends(&|one| one.end == ComponentEnd::KeptOpen)
+                && !ends(&|one| one.end == ComponentEnd::StartHung),
+        ),
         (START, report.ready.is_none()),
         (FAILED, pools().any(failed)),
         (FAILED, matches!(report.reason, StopReason::ComponentEnded { error: Some(_), .. })),
@@ -85,8 +91,5 @@ pub(super) fn meaning(code: u8) -> &'static str {
 }
 
 fn hook_failed(end: ComponentEnd) -> bool {
-    matches!(
-        end,
-        ComponentEnd::StopFailed | ComponentEnd::StopPanicked | ComponentEnd::Hung | ComponentEnd::KeptOpen
-    )
+    matches!(end, ComponentEnd::StopFailed | ComponentEnd::StopPanicked | ComponentEnd::Hung)
 }

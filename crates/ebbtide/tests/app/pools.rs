@@ -90,7 +90,12 @@ fn l_03_without_a_database_no_run_begins_after_the_stop_and_none_fails() {
         let runs = job.stats();
         assert_eq!((runs.failures, runs.under_way), (0, 0), "{runs:?}");
         let pool = report.component("refresh").unwrap().pool.as_ref().unwrap();
-        assert_eq!(pool.outcomes.completed + pool.outcomes.returned, pool.accepted, "{report}");
+        assert_eq!(
+            pool.outcomes.completed + pool.outcomes.returned,
+            pool.accepted,
+            "{:?} {runs:?}",
+            pool.outcomes
+        );
         assert_eq!(report.exit_code, 0, "{report}");
         thread::sleep(2 * MILLI);
         assert_eq!(job.stats().runs, runs.runs, "a run began after the stop");

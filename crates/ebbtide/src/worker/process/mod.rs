@@ -29,6 +29,7 @@
 mod child;
 mod deadline;
 mod error;
+mod first;
 mod frame;
 mod guardian;
 mod inbox;
