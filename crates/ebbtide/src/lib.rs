@@ -94,6 +94,7 @@
 //! # Where to go on
 //!
 //! - [`manual::coming_from`]: the words of Piscina, the JDK, Spring, rayon, tokio, gunicorn and Python, and what is different here;
+//! - [`manual::application`]: resources, pools, schedules and ingress that start and stop in the right order;
 //! - [`manual::stopping`]: modes, deadlines, escalation, reports;
 //! - [`manual::schedules`]: jobs by time;
 //! - [`manual::state`]: warm state, retirement, snapshots, restarts;

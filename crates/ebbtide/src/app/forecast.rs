@@ -167,6 +167,7 @@ impl fmt::Display for AppPlan {
         steps.sort_by_key(|step| step.wave);
         for step in steps {
             let within = match step.stop_within {
+                Some(Duration::ZERO) => "at once".to_owned(),
                 Some(within) => format!("within {within:?}"),
                 None => "in what the deadline leaves it".to_owned(),
             };
