@@ -55,6 +55,10 @@ impl Board {
         &self.parts
     }
 
+    pub(crate) fn into_parts(self) -> Vec<Declaration> {
+        self.parts
+    }
+
     pub(crate) fn part(&self, who: usize) -> &Declaration {
         &self.parts[who]
     }

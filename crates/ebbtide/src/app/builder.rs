@@ -5,7 +5,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use super::{
     environment,
     order::{Item, Order},
-    parts::{Closed, JobPart, PoolPart, ResourcePart},
+    parts::{BrokenAlarm, Closed, JobPart, PoolPart, ResourcePart},
     plan::{UnderUsers, reserve},
     run::{App, Running, StopHandle},
     status::Status,
@@ -171,9 +171,12 @@ impl AppBuilder {
         let mut builder = builder.name(name);
         let warm = builder.start_later();
         let needs = builder.sources().iter().cloned().map(Need::Resource).collect();
+        let alarm = BrokenAlarm::new();
+        let heard = alarm.clone();
+        builder.also_on_event(move |event| heard.hear(event));
         let pool = Arc::new(builder.build()?);
         let own = Some(pool.deadline()).filter(|deadline| *deadline != policy::DEADLINE);
-        let part = PoolPart::new(Arc::clone(&pool), warm);
+        let part = PoolPart::new(Arc::clone(&pool), warm, alarm);
         self.declare(name, ComponentKind::Pool, Arc::new(part), needs, None);
         if let Some(own) = own {
             self.part(name).stop_within(own);
@@ -369,7 +372,8 @@ impl Part<'_> {
         self.change(|one| one.stop_within = Some(limit))
     }
 
-    /// The application cannot be without it: when it ends, well or not, that is an ordered stop.
+    /// The application cannot be without it: when it ends, well or not, that is an ordered stop. A pool ends in this sense when it is broken.
+    /// An error of any other component is an ordered stop also without this.
     pub fn significant(self) -> Self {
         self.change(|one| one.significant = Significant::Yes)
     }

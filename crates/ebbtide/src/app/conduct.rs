@@ -1,7 +1,11 @@
 //! The hands of the plan: one thread that hears everything, asks the plan, and does what it says.
 
 use std::{
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -22,7 +26,9 @@ use crate::{
     clock::Moment,
     component::{Monitor, Starting, Stopping},
     policy::WATCHDOG_MARGIN,
-    report::{AppReport, AppTurn, ComponentEnd, ForcedBy, Mode, SignalMeaning, StopReason, exit},
+    report::{
+        AppReport, AppTurn, ComponentEnd, ComponentKind, ForcedBy, Mode, SignalMeaning, StopReason, exit,
+    },
     task::panics,
 };
 
@@ -30,6 +36,9 @@ use crate::{
 const BEAT: Duration = Duration::from_millis(500);
 /// Who was not running for so much longer than it meant to sleep was stopped by somebody.
 const STOOD: Duration = Duration::from_millis(1_500);
+
+/// How many applications run that hear signals.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 pub(crate) struct Conductor {
     options: Options,
@@ -102,7 +111,10 @@ impl Conductor {
 
     /// Signals and the watchdog: from here on the process is the application's.
     fn take_the_process(&mut self) -> Result<(), String> {
-        self.notifier = Notifier::from_environment()?;
+        match Notifier::from_environment() {
+            Ok(notifier) => self.notifier = notifier,
+            Err(problem) => self.draft.warn(problem),
+        }
         let watchdog =
             Watchdog::start().map_err(|error| format!("the watchdog could not be started: {error}"))?;
         watchdog.prepare(exit::HOOK, "");
@@ -113,11 +125,13 @@ impl Conductor {
             if meaning == SignalMeaning::End {
                 dog.end(Some(exit::FORCED));
             }
-            if sender.send(Message::Signal(heard)).is_err() {
+            // One that has ended leaves signals to those that still run.
+            if sender.send(Message::Signal(heard)).is_err() && RUNNING.load(Ordering::SeqCst) == 0 {
                 dog.end(None);
             }
         };
         signal::listen(act).map_err(|error| format!("signals cannot be listened to: {error}"))?;
+        RUNNING.fetch_add(1, Ordering::SeqCst);
         self.watchdog = Some(watchdog);
         for warning in self.draft.warnings() {
             watchdog::say(&format!("{}: warning: {warning}\n", self.options.name).into());
@@ -172,11 +186,16 @@ impl Conductor {
         }
     }
 
+    /// Whether the application can be without it. A pool that is broken can be repaired.
+    fn can_be_without(&self, who: usize, error: Option<&String>) -> bool {
+        let part = self.board.part(who);
+        part.significant == Significant::No && (error.is_none() || part.kind == ComponentKind::Pool)
+    }
+
     /// A component has ended although nobody had stopped it.
     fn ended(&mut self, who: usize, how: Result<(), String>) -> Option<Event> {
         let error = how.err();
-        if self.plan.is_stopping() || (error.is_none() && self.board.part(who).significant == Significant::No)
-        {
+        if self.plan.is_stopping() || self.can_be_without(who, error.as_ref()) {
             return None;
         }
         self.draft.ended_by_itself(who, error.clone());
@@ -208,8 +227,12 @@ impl Conductor {
         let now = Moment::now();
         let actions = self.plan.step(event, now);
         let over = actions.contains(&Action::Over);
+        let forced = event == Event::Force;
         for action in actions {
             self.obey(action, now);
+        }
+        if forced {
+            self.arm();
         }
         over
     }
@@ -357,9 +380,17 @@ impl Conductor {
         let report = self.draft.finish(frame, Moment::now());
         self.status.set_ask(None);
         self.status.enter(AppState::Ended);
+        let left = self.board.anybody_left();
         if let Some(watchdog) = &self.watchdog {
             watchdog.prepare(report.exit_code, report.to_string());
-            if !self.board.anybody_left() {
+        }
+        // While the watchdog watches: these are the user's destructors.
+        if let Some(board) = Arc::into_inner(self.board) {
+            board.into_parts().into_iter().for_each(panics::drop_quietly);
+        }
+        if let Some(watchdog) = &self.watchdog {
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            if !left {
                 watchdog.disarm();
             }
         }

@@ -75,6 +75,10 @@ impl Draft {
         &self.warnings
     }
 
+    pub(crate) fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
     /// The first reason is kept.
     pub(crate) fn reason(&mut self, reason: StopReason) {
         self.reason.get_or_insert(reason);

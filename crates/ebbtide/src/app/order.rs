@@ -7,6 +7,7 @@
 //! | kind | depends on | so that |
 //! |---|---|---|
 //! | everything | every probe | probes answer from before the start until after the end |
+//! | tasks | every resource and pool | nothing is stopped under a task, whatever it captured |
 //! | ingress | everything but ingress and schedules | nothing is stopped under a request |
 //! | schedule | everything but schedules | clocks stop first, before the ingress closes |
 
@@ -72,11 +73,12 @@ impl Order {
             others.iter().for_each(|&other| users[other].push(place));
         }
         let mut sequence: Vec<usize> = Vec::new();
+        let mut placed = vec![false; needs.len()];
         while sequence.len() < needs.len() {
             let before = sequence.len();
             for (place, others) in needs.iter().enumerate() {
-                let ready = others.iter().all(|other| sequence.contains(other));
-                if ready && !sequence.contains(&place) {
+                if !placed[place] && others.iter().all(|&other| placed[other]) {
+                    placed[place] = true;
                     sequence.push(place);
                 }
             }
@@ -87,12 +89,12 @@ impl Order {
 }
 
 fn imply(needs: &mut [Vec<usize>], kinds: &[ComponentKind]) {
-    use ComponentKind::{Ingress, Probe, Schedule};
+    use ComponentKind::{Ingress, Pool, Probe, Resource, Schedule, Tasks};
     let wanted = |user: ComponentKind, used: ComponentKind| match (user, used) {
         (Probe, _) => false,
         (_, Probe) => true,
         (Ingress, Ingress | Schedule) | (Schedule, Schedule) => false,
-        (Ingress | Schedule, _) => true,
+        (Ingress | Schedule, _) | (Tasks, Resource | Pool) => true,
         _ => false,
     };
     for user in 0..kinds.len() {

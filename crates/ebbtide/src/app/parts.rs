@@ -4,8 +4,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use crate::{
     clock::Moment,
-    component::{Component, Declared, Detail, Progress, Starting, StillHeld, Stopping},
-    pool::{Pool, Shutdown},
+    component::{Component, Declared, Detail, Monitor, Progress, Starting, StillHeld, Stopping},
+    pool::{Event, Pool, Shutdown},
     report::{Mode, Report},
     schedule::{Job, JobState},
     sync::Mutex,
@@ -74,7 +74,8 @@ impl<R: Send + Sync + 'static> ResourcePart<R> {
         D: Future<Output = C>,
     {
         let open: Open<R> = Box::new(move |starting| starting.wait_for(open())?.map_err(Into::into));
-        let close: Close<R> = Box::new(move |value, stopping| stopping.wait_for(close(value))?.closed());
+        let close: Close<R> =
+            Box::new(move |value, stopping| stopping.wait_to_the_end(close(value))?.closed());
         Self { declared, open: Mutex::new(Some(open)), close: Mutex::new(Some(close)) }
     }
 }
@@ -108,18 +109,40 @@ pub(crate) struct PoolPart<I: Isolation> {
     pool: Arc<Pool<I>>,
     /// So many workers are started with it.
     warm: usize,
+    alarm: BrokenAlarm,
     report: Mutex<Option<Report>>,
 }
 
+/// Tells whoever runs the application that a pool is broken.
+#[derive(Clone)]
+pub(crate) struct BrokenAlarm {
+    monitor: Arc<Mutex<Option<Monitor>>>,
+}
+
+impl BrokenAlarm {
+    pub(crate) fn new() -> Self {
+        Self { monitor: Arc::new(Mutex::new(None)) }
+    }
+
+    pub(crate) fn hear(&self, event: &Event) {
+        let Event::Broken { cause } = event else { return };
+        let monitor = self.monitor.lock().clone();
+        if let Some(monitor) = monitor {
+            monitor.ended(Err(format!("the pool is broken: {cause}").into()));
+        }
+    }
+}
+
 impl<I: Isolation> PoolPart<I> {
-    pub(crate) fn new(pool: Arc<Pool<I>>, warm: usize) -> Self {
+    pub(crate) fn new(pool: Arc<Pool<I>>, warm: usize, alarm: BrokenAlarm) -> Self {
         pool.pause();
-        Self { pool, warm, report: Mutex::new(None) }
+        Self { pool, warm, alarm, report: Mutex::new(None) }
     }
 }
 
 impl<I: Isolation> Component for PoolPart<I> {
-    fn start(&self, _: &Starting) -> Result<(), BoxError> {
+    fn start(&self, starting: &Starting) -> Result<(), BoxError> {
+        *self.alarm.monitor.lock() = Some(starting.monitor().clone());
         self.pool.resume();
         self.pool.warm_up(self.warm);
         Ok(())

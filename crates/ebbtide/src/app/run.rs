@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    io::{self, Write as _},
     pin::Pin,
     process::{ExitCode, Termination},
     sync::{Arc, mpsc},
@@ -16,7 +17,6 @@ use super::{
     order::Order,
     runtime::Runtime,
     status::Status,
-    watchdog,
 };
 use crate::{
     report::{AppReport, StopReason},
@@ -221,7 +221,7 @@ impl AppReport {
 impl Termination for AppReport {
     fn report(self) -> ExitCode {
         if !self.is_clean() {
-            watchdog::say(&self.to_string().into());
+            let _ = io::stderr().write_all(self.to_string().as_bytes());
         }
         self.code()
     }

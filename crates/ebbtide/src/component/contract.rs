@@ -231,6 +231,18 @@ impl Stopping {
     }
 }
 
+impl Stopping {
+    /// The same, but until its time is up: what closes a resource is not dropped because the stop is forced.
+    pub(crate) fn wait_to_the_end<F: Future>(&self, future: F) -> Result<F::Output, Cancelled> {
+        let mut future = pin!(future);
+        let poll = |waker: &std::task::Waker| match future.as_mut().poll(&mut Poller::from_waker(waker)) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        };
+        wait::block_until(Some(self.until), poll).ok_or(Cancelled)
+    }
+}
+
 impl Monitor {
     pub(crate) fn new(tell: impl Fn(Result<(), String>) + Send + Sync + 'static) -> Self {
         Self { tell: Arc::new(tell) }

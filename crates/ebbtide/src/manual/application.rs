@@ -28,7 +28,7 @@
 //! |---|---|---|
 //! | resource | [`resource`](crate::AppBuilder::resource), [`resource_async`](crate::AppBuilder::resource_async) | what [`part`](crate::AppBuilder::part)`.depends_on` says |
 //! | pool | [`pool`](crate::AppBuilder::pool) | the resources it is `using` |
-//! | asynchronous tasks | `tasks`, feature `tokio` | what `part(…)` says |
+//! | asynchronous tasks | `tasks`, feature `tokio` | every resource and pool: what a task captured cannot be seen |
 //! | a component of your own | [`component`](crate::AppBuilder::component) | what [`depends_on`](crate::Part::depends_on) and [`using`](crate::Part::using) say |
 //! | ingress | [`ingress`](crate::AppBuilder::ingress), `http` (feature `http`) | everything that is neither ingress nor schedule |
 //! | schedule | [`schedule`](crate::AppBuilder::schedule) | everything but schedules |

@@ -328,6 +328,15 @@ impl<I: Isolation> PoolBuilder<I> {
         self
     }
 
+    /// One more who is called with every event, after the user's own.
+    pub(crate) fn also_on_event(&mut self, more: impl Fn(&Event) + Send + Sync + 'static) {
+        let own = self.options.hook.take();
+        self.options.hook = Some(Box::new(move |event| {
+            own.iter().for_each(|own| own(event));
+            more(event);
+        }));
+    }
+
     pub(crate) fn hold(&mut self, take_over: TakeOver, release: Release) {
         self.options.holds = Some((take_over, release));
     }

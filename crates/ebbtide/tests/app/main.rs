@@ -11,3 +11,5 @@ mod refused;
 mod start;
 mod steps;
 mod stop;
+#[cfg(feature = "tokio")]
+mod tasks;

@@ -217,6 +217,90 @@ fn a_significant_component_that_ends_stops_the_application_and_is_the_reason() {
 }
 
 #[test]
+fn a_pool_that_is_broken_stops_an_application_that_cannot_be_without_it() {
+    for significant in [true, false] {
+        let app = App::builder("broken").embedded();
+        let build = |_: &ebbtide::WorkerInfo| Err::<(), _>("no state to be had");
+        let builder = Pool::builder().workers(1..=1).restart_intensity(1, SECOND).try_state(build);
+        let pool = app.pool("work", builder).unwrap();
+        if significant {
+            app.part("work").significant();
+        }
+        let handle = pool.submit(|_, _| ()).unwrap();
+        let running = app.run();
+        assert!(handle.wait().is_err());
+        if !significant {
+            assert!(pool.stats().broken.is_some() && !running.is_over());
+            running.stop_handle().stop();
+        }
+        let report = running.wait();
+        match report.reason {
+            StopReason::ComponentEnded { component, error } if significant => {
+                assert_eq!(&*component, "work");
+                assert!(error.unwrap().contains("no state to be had"));
+            }
+            other => assert!(!significant && other == StopReason::Asked, "{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_component_that_panics_when_it_is_dropped_takes_nobody_along() {
+    struct Bomb(Log);
+    impl Component for Bomb {
+        fn start(&self, _: &Starting) -> Result<(), BoxError> {
+            Ok(())
+        }
+
+        fn stop(&self, _: &Stopping) -> Result<(), BoxError> {
+            Ok(())
+        }
+    }
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            self.0.add("dropped");
+            panic!("in the drop of a component");
+        }
+    }
+    let log = Log::new();
+    let app = App::builder("bombs").embedded();
+    app.component("one", Bomb(log.clone()));
+    app.component("two", Bomb(log.clone()));
+    let status = app.status();
+    let running = app.run();
+    until(|| status.is_ready());
+    running.stop_handle().stop();
+    let report = running.wait();
+    assert_eq!(report.exit_code, 0, "{report}");
+    until(|| log.lines() == ["dropped", "dropped"]);
+}
+
+#[test]
+fn a_forced_stop_still_awaits_the_closing_of_a_resource() {
+    let closed = Arc::new(AtomicU32::new(0));
+    let close = Arc::clone(&closed);
+    let app = App::builder("async-close").embedded();
+    let slowly = move |()| async move {
+        // Ready a little later, by a thread that wakes it.
+        let token = ebbtide::CancelToken::new();
+        let other = token.clone();
+        thread::spawn(move || {
+            thread::sleep(20 * MILLI);
+            other.cancel();
+        });
+        token.cancelled().await;
+        close.store(1, SeqCst);
+    };
+    app.resource_async("redis", || async { Ok::<_, BoxError>(()) }, slowly);
+    let status = app.status();
+    let running = app.run();
+    until(|| status.is_ready());
+    running.stop_handle().force();
+    let report = running.wait();
+    assert_eq!((closed.load(SeqCst), report.exit_code), (1, 16), "{report}");
+}
+
+#[test]
 fn an_async_resource_needs_no_runtime_and_its_connecting_can_be_called_off() {
     let app = App::builder("async").embedded();
     let closed = Arc::new(AtomicU32::new(0));
