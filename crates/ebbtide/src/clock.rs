@@ -14,6 +14,7 @@ pub(crate) struct Moment(u64);
 impl Moment {
     /// Reads the monotonic clock (about 50 ns: never once per task unless asked for).
     #[expect(clippy::disallowed_methods, reason = "this is the clock the lint points to")]
+    #[inline]
     pub(crate) fn now() -> Self {
         static EPOCH: OnceLock<Instant> = OnceLock::new();
         let epoch = *EPOCH.get_or_init(Instant::now);
@@ -30,10 +31,12 @@ impl Moment {
     }
 
     /// Time since `earlier`, zero if that is in the future.
+    #[inline]
     pub(crate) const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    #[inline]
     pub(crate) fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(nanos(duration)))
     }

@@ -77,6 +77,7 @@ impl Priority {
     pub(crate) const LEVELS: usize = 3;
 
     /// Index of the level, most urgent first.
+    #[inline]
     pub(crate) const fn level(self) -> usize {
         match self {
             Self::High => 0,

@@ -406,3 +406,87 @@ fn a_single_run_is_cancelled_run_and_stopped_at_once() {
         assert_eq!(pool.take_returned().len(), usize::from(outcome == Outcome::Returned));
     });
 }
+
+/// Several to a worker, the queue being large enough: they stay queued until they start.
+#[test]
+fn tasks_on_trays_end_once_however_the_pool_ends() {
+    for shutdown in [Shutdown::drain(), Shutdown::stop(), Shutdown::abort()] {
+        explore(move || {
+            let pool = Arc::new(builder(2, 2).queue(8).build().expect("valid"));
+            let handles: Vec<_> = (0..5).map(|n| pool.submit(move |_| n).expect("room")).collect();
+            let watch = handles[3].watch();
+            let canceller = thread::spawn(move || watch.cancel());
+            let snapshot = pool.stats();
+            assert_eq!(snapshot.accepted, 5);
+            let report = finish(&pool, shutdown);
+            canceller.join().expect("no panic");
+            let outcomes = report.outcomes;
+            assert_eq!(outcomes.completed + outcomes.returned + outcomes.cancelled, 5, "{report}");
+            let returned = handles.into_iter().map(outcome).filter(|end| *end == Outcome::Returned).count();
+            assert_eq!(returned, pool.take_returned().len());
+        });
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_one_behind_it_on_the_tray_is_helped() {
+    explore(|| {
+        let pool = builder(2, 2).queue(8).build().expect("valid");
+        let (say, hear) = mpsc::channel();
+        pool.execute(|_| ()).expect("room");
+        let waits = pool.submit(move |_| hear.recv().is_ok()).expect("room");
+        pool.execute(|_| ()).expect("room");
+        pool.execute(move |_| say.send(()).expect("heard")).expect("room");
+        assert!(waits.wait().expect("completed"));
+        assert_eq!(finish(&pool, Shutdown::drain()).outcomes.completed, 4);
+    });
+}
+
+#[test]
+fn a_pause_a_priority_and_a_resize_find_what_lies_on_trays() {
+    explore(|| {
+        let pool = Arc::new(builder(1, 2).queue(8).build().expect("valid"));
+        let handles: Vec<_> = (0..4).map(|n| pool.submit(move |_| n).expect("room")).collect();
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                pool.pause();
+                let urgent = pool.task("urgent").priority(ebbtide::Priority::High);
+                let urgent = urgent.submit(|_| ()).expect("room");
+                pool.resize(2..=2).expect("valid");
+                pool.resume();
+                outcome(urgent)
+            })
+        };
+        assert!(handles.into_iter().all(|handle| outcome(handle) == Outcome::Completed));
+        assert_eq!(other.join().expect("no panic"), Outcome::Completed);
+        assert_eq!(finish(&pool, Shutdown::drain()).outcomes.completed, 5);
+    });
+}
+
+#[test]
+fn a_rolling_restart_leaves_nothing_on_the_trays_of_those_who_go() {
+    explore(|| {
+        let pool = Arc::new(builder(1, 1).queue(8).build().expect("valid"));
+        let handles: Vec<_> = (0..4).map(|n| pool.submit(move |_| n).expect("room")).collect();
+        let restart = pool.restart(Restart::rolling());
+        assert!(handles.into_iter().all(|handle| outcome(handle) == Outcome::Completed));
+        restart.wait().expect("not on a worker");
+        finish(&pool, Shutdown::drain());
+    });
+}
+
+#[test]
+fn two_submitters_wait_for_room_while_trays_empty() {
+    explore(|| {
+        let pool = Arc::new(builder(1, 1).queue(2).build().expect("valid"));
+        let submitters: Vec<_> = (0..2)
+            .map(|_| {
+                let pool = Arc::clone(&pool);
+                thread::spawn(move || (0..3).for_each(|_| drop(pool.execute(|_| ()).expect("open"))))
+            })
+            .collect();
+        submitters.into_iter().for_each(|one| one.join().expect("no panic"));
+        assert_eq!(finish(&pool, Shutdown::drain()).outcomes.completed, 6);
+    });
+}

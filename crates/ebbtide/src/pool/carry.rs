@@ -10,8 +10,11 @@ use super::{
 };
 use crate::{
     report::Turn,
-    task::{isolation::Isolation, outcome::ReturnReason, panics, wait},
+    task::{entry::Entry, isolation::Isolation, outcome::ReturnReason, panics, wait},
 };
+
+/// So many are claimed, counted and ended together: one turn at the queue's lock for all, and their headers are still at hand.
+const TOGETHER: usize = 512;
 
 impl<I: Isolation> Core<I> {
     /// Does what was put off until the lock was released.
@@ -52,18 +55,53 @@ impl<I: Isolation> Core<I> {
     }
 
     fn return_waiting(&self, lane: u32, reason: &ReturnReason) {
-        let (entries, effect) = self.queue.take_all(lane);
-        let tasks = entries.len();
-        let kept: Vec<_> = entries.into_iter().filter_map(|entry| entry.end_returned(reason)).collect();
-        self.returned.lock().extend(kept);
+        let (mut taken, mut returned) = (0, 0);
+        for (level, entries) in self.queue.take_all(lane) {
+            taken += entries.len();
+            let (run, count) = self.end_all_returned(lane, level, entries.into(), reason);
+            returned += count;
+            if !run.is_empty() {
+                self.returned.lock().push(run);
+            }
+        }
         // Only now may the report say that they are back.
-        self.queue.arrived(lane, tasks);
+        self.queue.arrived(lane, taken);
+        let effect = self.queue.relieve();
         self.apply(effect);
         self.drive(|control, now, _| {
-            if tasks > 0 {
-                control.note_lane(lane, &Turn::Returned { tasks: tasks as u64 }, now);
+            if returned > 0 {
+                control.note_lane(lane, &Turn::Returned { tasks: returned as u64 }, now);
             }
             (Vec::new(), ())
         });
+    }
+
+    /// Ends what waited in one level as returned. Gives those that leave, in their order and where they lay, and how many have ended.
+    fn end_all_returned(
+        &self,
+        lane: u32,
+        level: usize,
+        mut entries: Vec<Entry<I>>,
+        reason: &ReturnReason,
+    ) -> (Vec<Entry<I>>, usize) {
+        let (mut kept, mut returned, mut claimed) = (0, 0, Vec::with_capacity(TOGETHER));
+        for from in (0..entries.len()).step_by(TOGETHER) {
+            let till = entries.len().min(from + TOGETHER);
+            claimed.clear();
+            claimed.extend(entries[from..till].iter().map(Entry::claim));
+            let count = claimed.iter().filter(|claimed| **claimed).count();
+            // Counted before their handles resolve.
+            self.queue.returned(lane, level, count);
+            returned += count;
+            for (place, claimed) in (from..till).zip(&claimed) {
+                if *claimed && entries[place].end_returned(reason) {
+                    entries.swap(kept, place);
+                    kept += 1;
+                }
+            }
+        }
+        let rest = entries.split_off(kept);
+        panics::drop_quietly(rest);
+        (entries, returned)
     }
 }

@@ -204,6 +204,6 @@ impl<I: Isolation> Core<I> {
 
     /// Lays an unstarted task where `take_returned` finds it. Its outcome has been counted.
     pub(crate) fn hand_back(&self, entry: Entry<I>) {
-        self.returned.lock().push(entry);
+        self.returned.lock().push(vec![entry]);
     }
 }

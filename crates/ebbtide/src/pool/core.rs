@@ -14,7 +14,7 @@ use super::{
 use crate::{
     clock::Moment,
     policy::{IdleTimeout, LOOK, Priority},
-    queue::{Accepted, Arrival, Effect, Overflow, Queue, Take},
+    queue::{Accepted, Arrival, Effect, Overflow, Queue, Take, Tray},
     sync::{
         self, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -77,8 +77,8 @@ pub(crate) struct Core<I: Isolation> {
     pub(crate) release: Mutex<Option<Release>>,
     /// The resource that was moved in.
     pub(crate) owned: Mutex<Option<super::lend::Held>>,
-    /// Unstarted tasks that were handed back and not taken yet.
-    pub(crate) returned: Mutex<Vec<Entry<I>>>,
+    /// Unstarted tasks that were handed back and not taken yet, as they came out of the queue.
+    pub(crate) returned: Mutex<Vec<Vec<Entry<I>>>>,
     pub(crate) rejected: AtomicU64,
     pub(crate) caller_runs: AtomicU64,
     /// Tasks taken from their workers; counted here before their handles resolve.
@@ -124,7 +124,7 @@ impl<I: Isolation> Core<I> {
 
     /// Wakes whom an effect names, and starts somebody where nobody is idle.
     pub(crate) fn apply(&self, mut effect: Effect) {
-        effect.wake();
+        self.queue.wake(&mut effect);
         if effect.hungry.is_some() || effect.quiet {
             self.review();
         }
@@ -161,6 +161,7 @@ impl<I: Isolation> Core<I> {
             craft: Arc::clone(&self.craft),
             employer: core,
             seed: None,
+            tray: Arc::new(Tray::new(GUEST, lane)),
         };
         worker.run_as_guest(entry);
         gate::set_here(before);
@@ -186,6 +187,8 @@ impl<I: Isolation> Core<I> {
     /// The keeper's round: remembers who runs since when; goes on while anybody does.
     fn look(&self) {
         let busy = self.look_round();
+        let effect = self.queue.relieve();
+        self.apply(effect);
         self.publish();
         if busy {
             self.look_later();
@@ -286,6 +289,11 @@ impl<I: Isolation> Home for Core<I> {
     fn begin_wait(&self) -> bool {
         // A worker that waits within a wait, as in a scope of its own, is one worker.
         gate::waits_already() || {
+            if let Some(here) = gate::here(self.home) {
+                // It may be what it waits for.
+                let effect = self.queue.recall(here.worker);
+                self.apply(effect);
+            }
             let may = self.control.lock().roster.begin_wait();
             if !may {
                 gate::waits_no_more();
@@ -303,17 +311,17 @@ impl<I: Isolation> Home for Core<I> {
 }
 
 impl<I: Isolation> Employer<I> for Core<I> {
-    fn next(&self, seat: &Seat, came: Came) -> Next<I> {
+    fn next(&self, seat: &Seat, tray: &Tray<I>, came: Came) -> Next<I> {
         let mut arrival = if came == Came::Fresh { Arrival::Fresh } else { Arrival::FromRun };
         let mut patience = Patience::UntilTimeout;
         loop {
             if let Some(next) = seat.must() {
-                let effect = self.queue.depart(seat.id, seat.lane, arrival);
+                let effect = self.queue.depart(tray, arrival);
                 self.apply(effect);
                 return next;
             }
             let thread = seat.thread().expect("the worker sat down before it asked");
-            let (take, effect) = self.queue.take(seat.id, seat.lane, arrival, thread);
+            let (take, effect) = self.queue.take(tray, arrival, thread);
             self.apply(effect);
             match take {
                 Take::Task(entry) => {
@@ -323,6 +331,10 @@ impl<I: Isolation> Employer<I> for Core<I> {
                     return Next::Task(entry);
                 }
                 Take::Leave => return Next::Leave,
+                Take::Watch(heard) => {
+                    arrival = Arrival::FromWatch;
+                    self.queue.watch(tray, heard, || seat.ordered() != Order::None);
+                }
                 Take::Sleep => {
                     arrival = Arrival::FromSleep;
                     // An order that came while it lay down found nobody to wake.
@@ -354,6 +366,8 @@ impl<I: Isolation> Employer<I> for Core<I> {
     }
 
     fn leaves(&self, seat: &Seat, why: RetireReason) {
+        let effect = self.queue.recall(seat.id);
+        self.apply(effect);
         self.worker_leaves(seat.id, why);
     }
 

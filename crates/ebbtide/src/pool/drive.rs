@@ -194,9 +194,15 @@ impl<I: Isolation> Core<I> {
             seat.abort();
         }
         let employer: Arc<dyn Employer<I>> = core;
-        let worker = ThreadWorker { seat: Arc::clone(&seat), craft: Arc::clone(&self.craft), employer, seed };
-        let thread = sync::spawn(name.to_string(), self.craft.stack_size, move || worker.run())
-            .map_err(|error| -> Arc<str> { format!("its thread could not be started: {error}").into() })?;
+        let tray = self.queue.hire(id, lane);
+        let worker =
+            ThreadWorker { seat: Arc::clone(&seat), craft: Arc::clone(&self.craft), employer, seed, tray };
+        let thread =
+            sync::spawn(name.to_string(), self.craft.stack_size, move || worker.run()).map_err(|error| {
+                // Nothing lies on its tray: there is nobody to be woken for it.
+                let _ = self.queue.dismiss(id);
+                Arc::<str>::from(format!("its thread could not be started: {error}"))
+            })?;
         control.started += 1;
         let memory_before = super::memory::resident();
         let (thread, stage) = (Some(thread), DeskStage::Present);
@@ -319,6 +325,7 @@ impl<I: Isolation> Core<I> {
                 // It was given up between its last word and this.
                 return (self.abandoned_ended(control, id, todo), ());
             };
+            self.dismiss(id, todo);
             control.fold(&desk.seat);
             let drafts = control.procedures.iter_mut().map(|procedure| &mut procedure.draft);
             drafts.for_each(|draft| draft.worker_ended(&desk.seat, now));
@@ -403,11 +410,18 @@ impl<I: Isolation> Core<I> {
         self.send(Event::WorkerAbandoned { worker: seat.id, task });
     }
 
+    /// What lies on the tray of one who is gone is for the others; the roster is asked afterwards whether somebody is missing.
+    fn dismiss(&self, id: WorkerId, todo: &mut Todo) {
+        let effect = self.queue.dismiss(id);
+        effect.worker.into_iter().for_each(|thread| todo.push(Do::Unpark(thread)));
+    }
+
     fn give_up(&self, seat: &Arc<Seat>, sighting: Option<crate::task::seat::Sighting>) {
-        self.drive(|control, now, _| {
+        self.drive(|control, now, todo| {
             let drafts = control.procedures.iter_mut().map(|procedure| &mut procedure.draft);
             drafts.for_each(|draft| draft.worker_abandoned(seat, sighting.clone(), now));
             if control.desks.remove(&seat.id).is_some() {
+                self.dismiss(seat.id, todo);
                 control.abandoned.insert(seat.id, Arc::clone(seat));
                 return (control.roster.abandoned(seat.id, &self.unserved()), ());
             }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::pools::Pool;
+use super::{core::Core, pools::Pool};
 use crate::{
     clock::Moment,
     error::{RejectReason, SubmitError, SubmitManyError, WaitError},
@@ -20,7 +20,7 @@ use crate::{
         gate::HomeId,
         handle::{Handle, Waiting, next_key},
         id::TaskId,
-        isolation::{Stateless, Threads},
+        isolation::{Isolation, Job, Plain, Stateless, Threads},
         wait::{self, Wakers},
     },
 };
@@ -323,23 +323,30 @@ where
     Err(last.map_or(FirstError::Empty, FirstError::AllFailed))
 }
 
-fn many<T, F>(
+/// So many are put into the queue together.
+const TOGETHER: usize = 64;
+
+fn many<I, T, F>(
+    core: &Core<I>,
     tasks: impl IntoIterator<Item = F>,
-    submit: impl Fn(F) -> Result<Handle<T>, SubmitError<F>>,
-) -> Result<Vec<Handle<T>>, SubmitManyError<Handle<T>, F>> {
+) -> Result<Vec<Handle<T>>, SubmitManyError<Handle<T>, F>>
+where
+    I: Isolation,
+    T: Send + 'static,
+    Plain<F, T>: Job<I, Output = T>,
+{
     let mut tasks = tasks.into_iter();
     let mut accepted = Vec::with_capacity(tasks.size_hint().0);
-    while let Some(task) = tasks.next() {
-        match submit(task) {
-            Ok(handle) => accepted.push(handle),
-            Err(error) => {
-                let reason = error.reason().clone();
-                let rejected = std::iter::once(error.into_task()).chain(tasks).collect();
-                return Err(SubmitManyError { accepted, rejected, reason });
-            }
+    loop {
+        let jobs: Vec<_> = tasks.by_ref().take(TOGETHER).map(Plain::new).collect();
+        if jobs.is_empty() {
+            return Ok(accepted);
+        }
+        if let Err((rejected, reason)) = core.submit_together(jobs, &mut accepted) {
+            let rejected = rejected.into_iter().map(|job| job.0).chain(tasks).collect();
+            return Err(SubmitManyError { accepted, rejected, reason });
         }
     }
-    Ok(accepted)
 }
 
 macro_rules! gather_methods {
@@ -357,7 +364,7 @@ macro_rules! gather_methods {
                 F: FnOnce($($argument),*) -> T + Send + 'static,
                 T: Send + 'static,
             {
-                many(tasks, |task| self.submit(task))
+                many(self.core(), tasks)
             }
 
             /// Runs all of them and gives the first value; the others are asked to cancel before this returns (and are not waited

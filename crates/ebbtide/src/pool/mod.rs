@@ -12,6 +12,7 @@ pub(crate) mod core;
 mod draft;
 mod drive;
 mod events;
+mod express;
 mod gather;
 mod ledger;
 mod lend;

@@ -161,8 +161,13 @@ impl<I: Isolation> Pool<I> {
     #[must_use = "what is dropped here is gone"]
     #[doc(alias = "drainQueue")]
     pub fn take_returned(&self) -> Vec<Returned<I>> {
-        let entries = std::mem::take(&mut *self.core.returned.lock());
-        entries.into_iter().map(Returned::new).collect()
+        let mut runs = std::mem::take(&mut *self.core.returned.lock()).into_iter();
+        // The first run, mostly the only one, stays where it is.
+        let first: Vec<_> = runs.next().unwrap_or_default().into_iter().map(Returned::new).collect();
+        runs.fold(first, |mut all, run| {
+            all.extend(run.into_iter().map(Returned::new));
+            all
+        })
     }
 
     /// Submits a returned task as a new one, with a new number and a handle without a value.

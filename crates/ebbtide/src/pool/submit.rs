@@ -5,7 +5,7 @@
 
 use std::future::Future;
 
-use super::{pools::Pool, submitter::Submitter};
+use super::{express::Now, pools::Pool, submitter::Submitter};
 
 use crate::{
     error::SubmitError,
@@ -27,10 +27,10 @@ fn fallible<F, T, E>((job, reason): Refused<Fallible<F, T, E>>) -> SubmitError<F
     SubmitError::new(job.0, reason)
 }
 
-/// Stamps out the submit methods. `$task` turns `self` into a [`Task`].
+/// Stamps out the submit methods. `$this` is `self`; `$task` turns it into a [`Task`].
 macro_rules! submit_methods {
     (
-        impl[$($generics:tt)*] $type:ty, ($($argument:ty),*), [$($receiver:tt)*] => $task:expr, $waits:literal
+        impl[$($generics:tt)*] $type:ty, ($($argument:ty),*), [$($receiver:tt)*] => $this:expr, $waits:literal
     ) => {
         impl<$($generics)*> $type {
             /// Submits a task and gives its handle.
@@ -44,7 +44,7 @@ macro_rules! submit_methods {
                 F: FnOnce($($argument),*) -> T + Send + 'static,
                 T: Send + 'static,
             {
-                $task.submit_job(Plain::new(task)).map_err(plain)
+                $this.submit_now(Plain::new(task)).map_err(plain)
             }
 
             /// Submits a task that says itself whether it failed: an `Err` is the outcome `Failed`, with the error kept.
@@ -60,7 +60,7 @@ macro_rules! submit_methods {
                 T: Send + 'static,
                 E: Into<BoxError> + 'static,
             {
-                $task.submit_job(Fallible::new(task)).map_err(fallible)
+                $this.submit_now(Fallible::new(task)).map_err(fallible)
             }
 
             /// Submits a task without a handle: its result is dropped, its outcome counted. The cheapest way.
@@ -73,7 +73,7 @@ macro_rules! submit_methods {
             where
                 F: FnOnce($($argument),*) + Send + 'static,
             {
-                $task.execute_job(Plain::new(task), Wish::Wait).map_err(plain)
+                $this.execute_now(Plain::new(task), Wish::Wait).map_err(plain)
             }
         }
     };
@@ -82,7 +82,7 @@ macro_rules! submit_methods {
 /// Stamps out the variants that choose how to wait for room.
 macro_rules! waiting_methods {
     (
-        impl[$($generics:tt)*] $type:ty, ($($argument:ty),*), [$($receiver:tt)*] => $task:expr
+        impl[$($generics:tt)*] $type:ty, ($($argument:ty),*), [$($receiver:tt)*] => $this:expr, $task:expr
     ) => {
         impl<$($generics)*> $type {
             /// Submits a task if there is room now.
@@ -119,7 +119,7 @@ macro_rules! waiting_methods {
             where
                 F: FnOnce($($argument),*) + Send + 'static,
             {
-                $task.execute_job(Plain::new(task), Wish::Try).map_err(plain)
+                $this.execute_now(Plain::new(task), Wish::Try).map_err(plain)
             }
 
             /// Submits a task and waits for room without blocking the thread; on any runtime. Dropping the future before it
@@ -161,23 +161,23 @@ macro_rules! waiting_methods {
 }
 
 macro_rules! everything {
-    ($([$($generics:tt)*] $type:ty, ($($argument:ty),*), [$($receiver:tt)*] => $task:expr;)*) => {$(
-        submit_methods!(impl[$($generics)*] $type, ($($argument),*), [$($receiver)*] => $task,
+    ($([$($generics:tt)*] $type:ty, ($($argument:ty),*), [$($receiver:tt)*] => $this:expr, $task:expr;)*) => {$(
+        submit_methods!(impl[$($generics)*] $type, ($($argument),*), [$($receiver)*] => $this,
             "Waits for room where the pool's policy is to wait; on a worker of the same pool it never waits.");
-        waiting_methods!(impl[$($generics)*] $type, ($($argument),*), [$($receiver)*] => $task);
+        waiting_methods!(impl[$($generics)*] $type, ($($argument),*), [$($receiver)*] => $this, $task);
     )*};
 }
 
 everything! {
-    [] Pool<Stateless>, (&Context<'_, Stateless>), [&self] => self.plain();
-    [S: 'static] Pool<Threads<S>>, (&mut S, &Context<'_, Threads<S>>), [&self] => self.plain();
-    [] Submitter<Stateless>, (&Context<'_, Stateless>), [&self] => self.plain();
-    [S: 'static] Submitter<Threads<S>>, (&mut S, &Context<'_, Threads<S>>), [&self] => self.plain();
-    [] Task<'_, Stateless>, (&Context<'_, Stateless>), [self] => self;
-    [S: 'static] Task<'_, Threads<S>>, (&mut S, &Context<'_, Threads<S>>), [self] => self;
+    [] Pool<Stateless>, (&Context<'_, Stateless>), [&self] => self, self.plain();
+    [S: 'static] Pool<Threads<S>>, (&mut S, &Context<'_, Threads<S>>), [&self] => self, self.plain();
+    [] Submitter<Stateless>, (&Context<'_, Stateless>), [&self] => self, self.plain();
+    [S: 'static] Submitter<Threads<S>>, (&mut S, &Context<'_, Threads<S>>), [&self] => self, self.plain();
+    [] Task<'_, Stateless>, (&Context<'_, Stateless>), [self] => self, self;
+    [S: 'static] Task<'_, Threads<S>>, (&mut S, &Context<'_, Threads<S>>), [self] => self, self;
 }
 
-submit_methods!(impl[] Context<'_, Stateless>, (&Context<'_, Stateless>), [&self] => self.unnamed_task(),
+submit_methods!(impl[] Context<'_, Stateless>, (&Context<'_, Stateless>), [&self] => self,
     "A child of the running task: never waits, and may use the queue's reserve.");
-submit_methods!(impl[S: 'static] Context<'_, Threads<S>>, (&mut S, &Context<'_, Threads<S>>), [&self] => self.unnamed_task(),
+submit_methods!(impl[S: 'static] Context<'_, Threads<S>>, (&mut S, &Context<'_, Threads<S>>), [&self] => self,
     "A child of the running task: never waits, and may use the queue's reserve.");

@@ -12,6 +12,8 @@ use crate::{
 
 /// Below so many tombstones sweeping is not worth it.
 const SWEEP_FROM: usize = 64;
+/// After tasks of another level came, so many are taken one by one before trays are used again.
+const SINGLY_AFTER: u32 = 1024;
 
 /// Who may still put tasks into a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,8 +26,10 @@ pub(crate) enum LaneIntake {
 pub(crate) struct Lane<I: Isolation> {
     pub(crate) number: u32,
     pub(crate) intake: LaneIntake,
-    /// Workers of this lane that were woken and have not come yet.
+    /// Workers of this lane that were woken and have not come yet, the one that watches among them.
     pub(crate) waking: usize,
+    /// One of them looks whether something comes before it sleeps: it must hear the bell.
+    pub(super) watched: bool,
     /// Tasks that have left the queue and are not yet where the pool looks for them: on their way back to their owner, or
     /// to a caller that runs its own. Until then the lane is not quiet.
     pub(crate) under_way: usize,
@@ -33,6 +37,12 @@ pub(crate) struct Lane<I: Isolation> {
     pub(crate) coming: usize,
     /// The roster would start a worker for this lane if it were told that one is missing.
     pub(crate) may_grow: bool,
+    /// Workers of this lane that have a tray.
+    pub(super) trays: usize,
+    /// The level of what lies on trays, if anything may lie there.
+    pub(super) on_trays: Option<usize>,
+    /// So many tasks more are taken one by one, for several levels are in use.
+    singly: u32,
     levels: [Level<I>; Priority::LEVELS],
     live: usize,
     dead: usize,
@@ -52,9 +62,13 @@ impl<I: Isolation> Lane<I> {
             number,
             intake: LaneIntake::Open,
             waking: 0,
+            watched: false,
             under_way: 0,
             coming: 0,
             may_grow: true,
+            trays: 0,
+            on_trays: None,
+            singly: 0,
             levels,
             live: 0,
             dead: 0,
@@ -74,12 +88,13 @@ impl<I: Isolation> Lane<I> {
     }
 
     /// Takes the task whose turn it is, and makes it `worker`'s.
-    pub(crate) fn pop(&mut self, worker: WorkerId) -> Option<Entry<I>> {
+    pub(crate) fn pop(&mut self, worker: WorkerId) -> Option<(usize, Entry<I>)> {
+        self.singly = self.singly.saturating_sub(1);
         while let Some(level) = self.whose_turn() {
             while let Some(entry) = self.levels[level].entries.pop_front() {
                 if entry.start(worker) {
                     self.left(level);
-                    return Some(entry);
+                    return Some((level, entry));
                 }
                 self.dead = self.dead.saturating_sub(1);
             }
@@ -109,6 +124,44 @@ impl<I: Isolation> Lane<I> {
         Some(turn)
     }
 
+    /// How many of a level each worker may have at once, if they may have more than one: not while there are other levels to
+    /// choose from, or a worker is missing or on its way.
+    pub(super) fn share(&self, level: usize) -> usize {
+        let alone = self.may_grow || self.waking > 0 || self.coming > 0 || self.singly > 0;
+        if alone || self.has_other_than(level) {
+            0
+        } else {
+            self.levels[level].entries.len() / self.trays.max(1)
+        }
+    }
+
+    /// Takes tasks from the front to be put onto a tray; they go on counting as waiting.
+    pub(super) fn take_front(&mut self, level: usize, count: usize) -> impl Iterator<Item = Entry<I>> {
+        self.levels[level].entries.drain(..count)
+    }
+
+    /// Puts back what lay on a tray, in its order, before everything else.
+    pub(super) fn put_back(
+        &mut self,
+        level: usize,
+        entries: impl IntoIterator<Item = Entry<I>, IntoIter: DoubleEndedIterator>,
+    ) {
+        for entry in entries.into_iter().rev() {
+            self.levels[level].entries.push_front(entry);
+        }
+    }
+
+    /// So many do not wait any more: they were started from trays, or returned.
+    pub(super) fn gone(&mut self, level: usize, tasks: usize) {
+        self.levels[level].live -= tasks;
+        self.live -= tasks;
+    }
+
+    /// Tasks of several levels came: for a while each is chosen by itself.
+    pub(super) fn mixed(&mut self) {
+        self.singly = SINGLY_AFTER;
+    }
+
     fn has_other_than(&self, level: usize) -> bool {
         self.levels.iter().enumerate().any(|(index, other)| index != level && !other.entries.is_empty())
     }
@@ -127,19 +180,11 @@ impl<I: Isolation> Lane<I> {
         None
     }
 
-    /// Takes everything that waits. What others are ending at this moment stays counted until they say so.
-    pub(crate) fn take_all(&mut self) -> Vec<Entry<I>> {
-        let mut taken = Vec::with_capacity(self.live);
-        for level in 0..Priority::LEVELS {
-            for entry in std::mem::take(&mut self.levels[level].entries) {
-                if entry.claim() {
-                    self.left(level);
-                    taken.push(entry);
-                }
-            }
-        }
+    /// Takes everything that waits, tombstones too, level by level. It goes on counting as waiting until it is [`gone`](Self::gone).
+    pub(crate) fn take_all(&mut self) -> Vec<(usize, VecDeque<Entry<I>>)> {
         self.dead = 0;
-        taken
+        let levels = self.levels.iter_mut().enumerate();
+        levels.map(|(number, level)| (number, std::mem::take(&mut level.entries))).collect()
     }
 
     /// A task was ended by its owner: it counts no more, its tombstone stays for now.

@@ -1,7 +1,7 @@
-//! Those who wait for room, in the order they came. Each place that is freed calls one of them.
+//! Those who wait for room, in the order they came. When places are free, as many of them are called.
 //!
-//! Invariant: a ticket in the line has not been called. One who was called and goes away without coming back passes the
-//! call on ([`Line::leave`] says whether it must).
+//! Invariant: a ticket in the line has not been called; `called` counts those who were and have not come back. One who goes away
+//! without coming back passes the call on ([`Line::leave`] says whether it must).
 
 use std::{collections::VecDeque, task::Waker};
 
@@ -11,6 +11,7 @@ use crate::task::gate::RoomTicket;
 pub(crate) struct Line {
     waiting: VecDeque<(RoomTicket, Waker)>,
     next: u64,
+    called: usize,
 }
 
 impl Line {
@@ -22,7 +23,10 @@ impl Line {
             Some(own) => match self.waiting.iter_mut().find(|(other, _)| *other == own) {
                 Some((_, old)) if old.will_wake(waker) => {}
                 Some((_, old)) => return Some(std::mem::replace(old, waker.clone())),
-                None => self.waiting.push_front((own, waker.clone())),
+                None => {
+                    self.called = self.called.saturating_sub(1);
+                    self.waiting.push_front((own, waker.clone()));
+                }
             },
             None => {
                 self.next += 1;
@@ -38,17 +42,26 @@ impl Line {
     #[must_use]
     pub(crate) fn leave(&mut self, ticket: RoomTicket) -> bool {
         let place = self.waiting.iter().position(|(own, _)| *own == ticket);
-        place.and_then(|place| self.waiting.remove(place)).is_none()
+        let was_called = place.and_then(|place| self.waiting.remove(place)).is_none();
+        self.called = self.called.saturating_sub(usize::from(was_called));
+        was_called
     }
 
-    /// Calls the first.
-    pub(crate) fn call(&mut self) -> Option<Waker> {
-        self.waiting.pop_front().map(|(_, waker)| waker)
+    /// Calls so many that as many are on their way as places are free, and at least one: one that was called may never come.
+    pub(crate) fn call(&mut self, free: usize, wakers: &mut Vec<Waker>) {
+        let count = free.saturating_sub(self.called).max(1).min(self.waiting.len());
+        self.called += count;
+        wakers.extend(self.waiting.drain(..count).map(|(_, waker)| waker));
     }
 
     /// Calls everybody: there will be no room any more.
     pub(crate) fn call_all(&mut self) -> Vec<Waker> {
+        self.called += self.waiting.len();
         self.waiting.drain(..).map(|(_, waker)| waker).collect()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {

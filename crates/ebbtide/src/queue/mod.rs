@@ -1,11 +1,17 @@
 //! Where tasks wait: lanes of priorities behind one short lock, who is idle, and who waits for room.
 //!
+//! A worker takes short tasks several at a time onto a tray of its own, where they are still queued for everybody else; see `tray`.
 //! Knows tasks, and workers only by number and thread. What must happen after the lock is released (wake somebody, tell
 //! the pool that nobody is idle) is handed back as an [`Effect`].
 
+mod inner;
 mod lane;
 mod line;
 mod room;
+mod terms;
+mod tray;
 
 pub(crate) use lane::LaneIntake;
-pub(crate) use room::{Accepted, Arrival, Effect, Intake, Overflow, Paused, Queue, Take};
+pub(crate) use room::Queue;
+pub(crate) use terms::{Accepted, Arrival, Effect, Intake, Overflow, Paused, Take};
+pub(crate) use tray::Tray;

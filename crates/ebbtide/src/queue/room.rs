@@ -5,123 +5,39 @@
 //! the same lock finds it. 3. While tasks wait in a lane and one of its workers is idle, a worker of that lane
 //! has been woken and has not come yet (`waking > 0`), and on coming it wakes the next: at most one wake is in flight.
 
-use std::{collections::VecDeque, task::Waker};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
+    inner::{Idle, Inner},
     lane::{Lane, LaneIntake},
     line::Line,
+    terms::{Admission, Arrival, Counts, Effect, Intake, Paused, Take, Waiting},
+    tray::Tray,
 };
 use crate::{
-    clock::Moment,
-    error::RejectReason,
     policy::{Priority, TIMING_SAMPLE, Timing, WhenFull},
-    sync::{Mutex, Thread},
+    sync::{
+        Mutex, MutexGuard, Thread,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{
-        entry::{Body, Entry},
-        gate::{Entrance, GUEST, Make, Place, Refusal, RoomTicket, Ticket},
+        entry::{Body, Entry, Offer},
+        gate::{Entrance, Make, Place, Refusal, RoomTicket},
         id::{TaskId, WorkerId},
         isolation::Isolation,
-        outcome::{CancelReason, Outcome, Outcomes},
+        outcome::Outcome,
         wait,
     },
 };
 
 pub(crate) struct Queue<I: Isolation> {
     inner: Mutex<Inner<I>>,
+    bell: Bell,
 }
 
-struct Inner<I: Isolation> {
-    /// One lane; two while a restart lets an old generation finish (the old one first).
-    lanes: VecDeque<Lane<I>>,
-    intake: Intake,
-    capacity: usize,
-    reserve: usize,
-    when_full: WhenFull,
-    paused: bool,
-    /// One task in so many is timed; 0 for none.
-    timed_every: u64,
-    idle: Vec<Idle>,
-    line: Line,
-    /// A waker that must be dropped after the lock is released.
-    replaced: Option<Waker>,
-    counts: Counts,
-}
-
-/// Whether tasks from outside are accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Intake {
-    Open,
-    Closed(RejectReason),
-}
-
-/// What the ledger is made of, as far as the queue counts it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) accepted: u64,
-    pub(crate) started: u64,
-    /// Ended without having been started.
-    pub(crate) ended: Outcomes,
-    pub(crate) queued: usize,
-    pub(crate) idle: usize,
-    pub(crate) waiting_for_room: usize,
-}
-
-struct Idle {
-    worker: WorkerId,
-    lane: u32,
-    thread: Thread,
-}
-
-/// What must be done after the lock is released.
-#[derive(Default)]
-#[must_use = "an effect that is not applied leaves somebody asleep"]
-pub(crate) struct Effect {
-    pub(crate) worker: Option<Thread>,
-    pub(crate) submitters: Vec<Waker>,
-    /// Only to be dropped.
-    replaced: Option<Waker>,
-    /// Tasks wait, nobody is idle, and the roster may start somebody for this lane.
-    pub(crate) hungry: Option<u32>,
-    /// A lane that takes nothing more from outside has nothing waiting any more.
-    pub(crate) quiet: bool,
-}
-
-/// What became of an accepted task.
-pub(crate) enum Accepted<I: Isolation> {
-    Queued(TaskId),
-    /// The queue was full: the caller runs it, on behalf of this lane. It counts as started.
-    CallerRuns(Entry<I>, u32),
-}
-
-/// What to do with what had to make room.
-pub(crate) struct Overflow<I: Isolation>(pub(crate) Option<Entry<I>>);
-
-/// What the gate said.
-pub(crate) type Admission<I> = Result<(Accepted<I>, Overflow<I>), Refusal>;
-
-/// Where a worker that asks for work comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    /// For the first time: it was expected.
-    Fresh,
-    FromRun,
-    FromSleep,
-}
-
-pub(crate) enum Take<I: Isolation> {
-    Task(Entry<I>),
-    /// Nothing to do; the worker is now idle and must park.
-    Sleep,
-    /// Nothing to do and nothing will come: the worker goes.
-    Leave,
-}
-
-/// A waiting task as it is seen from outside.
-#[derive(Clone, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) id: TaskId,
-    pub(crate) name: Option<std::sync::Arc<str>>,
-}
+/// Rung for the worker that watches; on a line of its own, for it looks at nothing else.
+#[repr(align(128))]
+struct Bell(AtomicU32);
 
 impl<I: Isolation> Queue<I> {
     pub(crate) fn new(capacity: usize, reserve: usize, when_full: WhenFull, timing: Timing) -> Self {
@@ -131,6 +47,7 @@ impl<I: Isolation> Queue<I> {
             Timing::Sampled => u64::from(TIMING_SAMPLE),
         };
         let inner = Inner {
+            express: 0,
             lanes: VecDeque::from([Lane::new(1)]),
             intake: Intake::Open,
             capacity,
@@ -138,12 +55,15 @@ impl<I: Isolation> Queue<I> {
             when_full,
             paused: false,
             timed_every,
+            until_timed: timed_every,
             idle: Vec::new(),
+            trays: Vec::new(),
+            turn: 0,
             line: Line::default(),
             replaced: None,
             counts: Counts::default(),
         };
-        Self { inner: Mutex::new(inner) }
+        Self { inner: Mutex::new(inner), bell: Bell(AtomicU32::new(0)) }
     }
 
     /// Accepts a task, makes room for it, or says why not.
@@ -153,13 +73,16 @@ impl<I: Isolation> Queue<I> {
         entrance: Entrance<'_>,
         make: Make<'_, I>,
     ) -> (Admission<I>, Effect) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let mut effect = Effect::default();
         let result = match inner.lane_for(&entrance) {
             Err(reason) => Err(Refusal::Rejected(reason)),
             Ok(lane) => {
                 let result = inner.accept(priority, entrance, lane, make);
                 inner.feed(lane, &mut effect);
+                if effect.hungry.is_none() {
+                    inner.open_express(lane);
+                }
                 result
             }
         };
@@ -167,98 +90,207 @@ impl<I: Isolation> Queue<I> {
         (result, effect)
     }
 
-    pub(crate) fn leave_line(&self, ticket: RoomTicket) -> Effect {
+    /// The short way in: while there is room and nothing to decide, a task is put in and that is all. Else the offer comes back.
+    #[inline]
+    pub(crate) fn express<O: Offer<I>>(&self, offer: O) -> Result<TaskId, O> {
         let mut inner = self.inner.lock();
+        if inner.express == 0 {
+            return Err(offer);
+        }
+        inner.express -= 1;
+        Ok(inner.put_in(offer))
+    }
+
+    /// The same for several; says how many of them were put in, from the front.
+    pub(crate) fn express_many<O>(&self, offers: &[O]) -> usize
+    where
+        for<'o> &'o O: Offer<I>,
+    {
+        let mut inner = self.inner.lock();
+        let count = inner.express.min(offers.len());
+        inner.express -= count;
+        for offer in &offers[..count] {
+            inner.put_in(offer);
+        }
+        count
+    }
+
+    /// Whoever comes any other way than [`express`](Self::express) may change something: the next task is looked at again.
+    fn lock(&self) -> MutexGuard<'_, Inner<I>> {
+        let mut inner = self.inner.lock();
+        inner.express = 0;
+        inner
+    }
+
+    pub(crate) fn leave_line(&self, ticket: RoomTicket) -> Effect {
+        let mut inner = self.lock();
         let mut effect = Effect::default();
         if inner.line.leave(ticket) {
-            inner.call_for_room(&mut effect);
+            inner.call_for_room(0, &mut effect);
         }
         effect
     }
 
     /// A new worker of `lane` is ready and will ask for work: nobody else need come for the first that waits.
     pub(crate) fn expect(&self, lane: u32) {
-        if let Some(lane) = self.inner.lock().lane(lane) {
+        if let Some(lane) = self.lock().lane(lane) {
             lane.coming += 1;
         }
     }
 
-    /// A worker of `lane` asks for work. `stays` is false if it will take none whatever there is.
-    pub(crate) fn take(
-        &self,
-        worker: WorkerId,
-        lane: u32,
-        arrival: Arrival,
-        thread: &Thread,
-    ) -> (Take<I>, Effect) {
-        let mut inner = self.inner.lock();
+    /// Gives a worker its tray, before its thread starts.
+    pub(crate) fn hire(&self, worker: WorkerId, lane: u32) -> Arc<Tray<I>> {
+        let tray = Arc::new(Tray::new(worker, lane));
+        let mut inner = self.lock();
+        inner.trays.push(Arc::clone(&tray));
+        if let Some(lane) = inner.lane(lane) {
+            lane.trays += 1;
+        }
+        tray
+    }
+
+    /// A worker is gone, or belongs to nobody any more: what lay on its tray goes back to the front of the queue.
+    pub(crate) fn dismiss(&self, worker: WorkerId) -> Effect {
+        let mut inner = self.lock();
         let mut effect = Effect::default();
-        inner.arrive(worker, lane, arrival);
+        let place = inner.trays.iter().position(|tray| tray.worker == worker);
+        if let Some(tray) = place.map(|place| inner.trays.swap_remove(place)) {
+            inner.recall(&tray);
+            if let Some(lane) = inner.lane(tray.lane) {
+                lane.trays -= 1;
+            }
+            inner.feed(tray.lane, &mut effect);
+        }
+        effect
+    }
+
+    /// A worker takes nothing for a while: what lies on its tray goes back to the front of the queue.
+    pub(crate) fn recall(&self, worker: WorkerId) -> Effect {
+        let mut inner = self.lock();
+        let mut effect = Effect::default();
+        let tray = inner.trays.iter().find(|tray| tray.worker == worker).cloned();
+        if let Some(tray) = tray {
+            inner.recall(&tray);
+            inner.feed(tray.lane, &mut effect);
+        }
+        effect
+    }
+
+    /// Makes the books exact and calls whoever waits although there is room: a worker that is in a long task has not said
+    /// what it started before.
+    pub(crate) fn relieve(&self) -> Effect {
+        let mut inner = self.lock();
+        let mut effect = Effect::default();
+        if !inner.line.is_empty() {
+            inner.settle_all();
+            inner.call_for_room(0, &mut effect);
+        }
+        effect
+    }
+
+    /// A worker asks for work.
+    pub(crate) fn take(&self, tray: &Tray<I>, arrival: Arrival, thread: &Thread) -> (Take<I>, Effect) {
+        let mut inner = self.lock();
+        let mut effect = Effect::default();
+        inner.arrive(tray, arrival);
         let paused = inner.paused;
-        let Some(own) = inner.lane(lane) else { return (Take::Leave, effect) };
+        let Some(own) = inner.lane(tray.lane) else { return (Take::Leave, effect) };
+        let intake = own.intake;
         // A lane that is being closed works on although the pool is paused: a stop while paused works.
-        let held = paused && own.intake == LaneIntake::Open;
-        let entry = if held { None } else { own.pop(worker) };
+        let held = paused && intake == LaneIntake::Open;
+        let entry = if held { None } else { inner.next(tray) };
         let Some(entry) = entry else {
-            if own.intake > LaneIntake::Open {
+            if intake > LaneIntake::Open {
                 return (Take::Leave, effect);
             }
-            inner.idle.push(Idle { worker, lane, thread: thread.clone() });
+            inner.call_for_room(0, &mut effect);
+            if inner.may_watch(tray, arrival) {
+                return (Take::Watch(self.bell.0.load(Ordering::Relaxed)), effect);
+            }
+            inner.idle.push(Idle { worker: tray.worker, lane: tray.lane, thread: thread.clone() });
             return (Take::Sleep, effect);
         };
-        inner.counts.started += 1;
-        inner.call_for_room(&mut effect);
-        inner.feed(lane, &mut effect);
+        inner.call_for_room(tray.pace(), &mut effect);
+        inner.feed(tray.lane, &mut effect);
         (Take::Task(entry), effect)
     }
 
-    /// A worker goes without asking for work: somebody else must have what it was woken for.
-    pub(crate) fn depart(&self, worker: WorkerId, lane: u32, arrival: Arrival) -> Effect {
-        let mut inner = self.inner.lock();
+    /// Looks for a moment whether the bell is rung, or `called` is true.
+    pub(crate) fn watch(&self, tray: &Tray<I>, heard: u32, called: impl Fn() -> bool) {
+        if tray.spin.until(|| self.bell.0.load(Ordering::Acquire) != heard || called()) {
+            tray.linger.wait();
+        }
+    }
+
+    /// Does what an effect asks for outside the lock; what the pool must be told is left.
+    pub(crate) fn wake(&self, effect: &mut Effect) {
+        if effect.ring {
+            self.bell.0.fetch_add(1, Ordering::Release);
+        }
+        if let Some(thread) = effect.worker.take() {
+            thread.unpark();
+        }
+        effect.submitters.drain(..).for_each(wait::wake);
+    }
+
+    /// A worker goes without asking for work: somebody else must have what it was woken for, and what lies on its tray.
+    pub(crate) fn depart(&self, tray: &Tray<I>, arrival: Arrival) -> Effect {
+        let mut inner = self.lock();
         let mut effect = Effect::default();
-        inner.arrive(worker, lane, arrival);
-        inner.feed(lane, &mut effect);
+        inner.arrive(tray, arrival);
+        inner.recall(tray);
+        inner.feed(tray.lane, &mut effect);
         effect
     }
 
     /// A waiting task was ended by its owner.
     pub(crate) fn ended(&self, place: Place, outcome: Outcome) -> Effect {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let mut effect = Effect::default();
         inner.counts.ended.add(outcome, 1);
+        let mut closing = false;
         if let Some(lane) = inner.lane(place.lane) {
             lane.ended(place.level);
-            effect.quiet = lane.live() == 0 && lane.intake > LaneIntake::Open;
+            closing = lane.intake > LaneIntake::Open;
         }
-        inner.call_for_room(&mut effect);
+        if closing {
+            inner.settle_all();
+            effect.quiet = inner.lane(place.lane).is_some_and(|lane| lane.live() == 0);
+        }
+        inner.call_for_room(0, &mut effect);
         effect
     }
 
-    /// Takes back everything that waits in a lane; it counts as returned from here on.
-    pub(crate) fn take_all(&self, lane: u32) -> (Vec<Entry<I>>, Effect) {
-        let mut inner = self.inner.lock();
-        let mut effect = Effect::default();
-        let taken = inner.lane(lane).map(Lane::take_all).unwrap_or_default();
+    /// Takes everything that waits out of a lane, level by level. It is under way until [`arrived`](Self::arrived), and counts as
+    /// queued until it is [`returned`](Self::returned).
+    pub(crate) fn take_all(&self, lane: u32) -> Vec<(usize, VecDeque<Entry<I>>)> {
+        let mut inner = self.lock();
+        inner.recall_lane(lane);
+        let Some(lane) = inner.lane(lane) else { return Vec::new() };
+        let taken = lane.take_all();
+        lane.under_way += taken.iter().map(|(_, entries)| entries.len()).sum::<usize>();
+        taken
+    }
+
+    /// So many of those that were taken out were claimed, to be returned.
+    pub(crate) fn returned(&self, lane: u32, level: usize, tasks: usize) {
+        let mut inner = self.lock();
+        inner.counts.ended.add(Outcome::Returned, tasks as u64);
         if let Some(lane) = inner.lane(lane) {
-            lane.under_way += taken.len();
+            lane.gone(level, tasks);
         }
-        inner.counts.ended.add(Outcome::Returned, taken.len() as u64);
-        for _ in 0..taken.len() {
-            inner.call_for_room(&mut effect);
-        }
-        (taken, effect)
     }
 
     /// Tasks that had left the queue have arrived.
     pub(crate) fn arrived(&self, lane: u32, tasks: usize) {
-        if let Some(lane) = self.inner.lock().lane(lane) {
+        if let Some(lane) = self.lock().lane(lane) {
             lane.under_way -= tasks;
         }
     }
 
     /// Narrows what a lane takes; never widens it. Its idle workers are woken: there may be nothing left for them.
     pub(crate) fn narrow(&self, lane: u32, intake: LaneIntake) -> Vec<Thread> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         if let Some(lane) = inner.lane(lane) {
             lane.intake = lane.intake.max(intake);
         }
@@ -267,7 +299,7 @@ impl<I: Isolation> Queue<I> {
 
     /// Opens or closes the pool for tasks from outside. Closing calls all who wait for room, to be refused.
     pub(crate) fn set_intake(&self, intake: Intake) -> Effect {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let mut effect = Effect::default();
         if intake != Intake::Open {
             effect.submitters = inner.line.call_all();
@@ -278,23 +310,25 @@ impl<I: Isolation> Queue<I> {
 
     /// A new generation begins: what waits stays with the old lane, what comes goes to the new one.
     pub(crate) fn begin_lane(&self, number: u32) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         inner.lanes.push_back(Lane::new(number));
     }
 
     /// An old generation is over.
     pub(crate) fn end_lane(&self, number: u32) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         if inner.lanes.len() > 1 {
             inner.lanes.retain(|lane| lane.number != number);
         }
     }
 
     pub(crate) fn set_paused(&self, paused: Paused) -> Effect {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let mut effect = Effect::default();
         inner.paused = paused == Paused::Yes;
-        if paused == Paused::No {
+        if paused == Paused::Yes {
+            inner.recall_all();
+        } else {
             let lane = inner.current().number;
             inner.feed(lane, &mut effect);
         }
@@ -304,9 +338,10 @@ impl<I: Isolation> Queue<I> {
     /// Whether the roster wants to hear of hunger, lane by lane. True if a lane that it did not want to hear of before is
     /// hungry now: a task may have come just before, and nobody was told.
     pub(crate) fn set_may_grow(&self, may_grow: impl Fn(u32) -> bool) -> bool {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let paused = inner.paused;
         let mut missed = false;
+        inner.settle_all();
         for index in 0..inner.lanes.len() {
             let number = inner.lanes[index].number;
             let idle = inner.idle.iter().any(|idle| idle.lane == number);
@@ -315,13 +350,17 @@ impl<I: Isolation> Queue<I> {
             let held = paused && lane.intake == LaneIntake::Open;
             let hungry = !held && !idle && lane.live() > 0 && lane.waking == 0;
             missed |= !before && lane.may_grow && hungry;
+            if !before && lane.may_grow {
+                // A new worker must find it.
+                inner.recall_lane(number);
+            }
         }
         missed
     }
 
     /// Wakes an idle worker out of turn, to look at its orders. It finds itself still in the list of the idle.
     pub(crate) fn rouse(&self, worker: WorkerId) {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         let thread = inner.idle.iter().find(|idle| idle.worker == worker).map(|idle| idle.thread.clone());
         drop(inner);
         if let Some(thread) = thread {
@@ -331,12 +370,13 @@ impl<I: Isolation> Queue<I> {
 
     /// Wakes all idle workers out of turn: the idle time of each begins anew.
     pub(crate) fn rouse_all(&self) {
-        let threads: Vec<_> = self.inner.lock().idle.iter().map(|idle| idle.thread.clone()).collect();
+        let threads: Vec<_> = self.lock().idle.iter().map(|idle| idle.thread.clone()).collect();
         threads.iter().for_each(Thread::unpark);
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let inner = self.inner.lock();
+        let mut inner = self.lock();
+        inner.settle_all();
         Counts {
             queued: inner.live(),
             idle: inner.idle.len(),
@@ -348,7 +388,8 @@ impl<I: Isolation> Queue<I> {
     /// True if nothing waits in a lane and nothing is on its way out of it; then it is closed for good, under the same
     /// lock: an abandoned task that runs on may still ask for a child.
     pub(crate) fn seal(&self, lane: u32) -> bool {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
+        inner.settle_all();
         let Some(lane) = inner.lane(lane) else { return true };
         let empty = lane.live() == 0 && lane.under_way == 0;
         if empty {
@@ -360,7 +401,8 @@ impl<I: Isolation> Queue<I> {
     /// How many tasks of a lane wait with no worker for them: neither woken, nor on its way as a new one, nor idle (those that
     /// are idle are woken one by the other).
     pub(crate) fn unserved(&self, lane: u32) -> usize {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
+        inner.settle_all();
         let paused = inner.paused;
         let idle = inner.idle.iter().filter(|idle| idle.lane == lane).count();
         let Some(lane) = inner.lane(lane) else { return 0 };
@@ -370,15 +412,18 @@ impl<I: Isolation> Queue<I> {
     }
 
     pub(crate) fn set_when_full(&self, when_full: WhenFull) {
-        self.inner.lock().when_full = when_full;
+        let mut inner = self.lock();
+        inner.when_full = when_full;
+        inner.recall_all();
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        self.inner.lock().paused
+        self.lock().paused
     }
 
     pub(crate) fn waiting(&self) -> Vec<Waiting> {
-        let inner = self.inner.lock();
+        let mut inner = self.lock();
+        inner.recall_all();
         let name = |entry: &Entry<I>| match &entry.body {
             Body::Inline(_) => None,
             Body::Cell(cell) => cell.header().name().cloned(),
@@ -389,157 +434,5 @@ impl<I: Isolation> Queue<I> {
             .flat_map(Lane::iter)
             .map(|entry| Waiting { id: entry.id, name: name(entry) })
             .collect()
-    }
-}
-
-/// Whether tasks may start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Paused {
-    Yes,
-    No,
-}
-
-impl<I: Isolation> Inner<I> {
-    fn live(&self) -> usize {
-        self.lanes.iter().map(Lane::live).sum()
-    }
-
-    fn current(&self) -> &Lane<I> {
-        self.lanes.back().expect("there is always a lane")
-    }
-
-    fn lane(&mut self, number: u32) -> Option<&mut Lane<I>> {
-        self.lanes.iter_mut().find(|lane| lane.number == number)
-    }
-
-    /// The lane a task goes to, if it may.
-    fn lane_for(&mut self, entrance: &Entrance<'_>) -> Result<u32, RejectReason> {
-        let refusal = match &self.intake {
-            Intake::Open => RejectReason::ShuttingDown,
-            Intake::Closed(reason) => reason.clone(),
-        };
-        match *entrance {
-            // Nobody would come for it.
-            _ if matches!(refusal, RejectReason::Broken(_)) => Err(refusal),
-            Entrance::Child(number) => match self.lane(number) {
-                Some(lane) if lane.intake < LaneIntake::Closed => Ok(number),
-                _ => Err(refusal),
-            },
-            _ if self.intake == Intake::Open => Ok(self.current().number),
-            _ => Err(refusal),
-        }
-    }
-
-    fn accept(
-        &mut self,
-        priority: Priority,
-        entrance: Entrance<'_>,
-        lane: u32,
-        make: Make<'_, I>,
-    ) -> Admission<I> {
-        let is_child = matches!(entrance, Entrance::Child(_));
-        let room = if is_child { self.capacity.saturating_add(self.reserve) } else { self.capacity };
-        let mut overflow = Overflow(None);
-        if self.live() >= room {
-            match (entrance, self.when_full) {
-                (Entrance::Due(ticket, waker), _) => {
-                    self.replaced = self.line.join(ticket, waker);
-                    return Err(Refusal::Wait);
-                }
-                (Entrance::Block(..), WhenFull::CallerRuns) => {
-                    let entry = make(self.admit(lane));
-                    // The caller holds no other task: the claim of a task nobody else has seen succeeds.
-                    let _ = entry.start(GUEST);
-                    self.counts.started += 1;
-                    self.lane(lane).expect("the lane was found under this lock").under_way += 1;
-                    return Ok((Accepted::CallerRuns(entry, lane), overflow));
-                }
-                (_, WhenFull::ShedOldest) if !is_child => {
-                    let victim = self.lane(lane).and_then(|lane| lane.shed(priority));
-                    let Some(victim) = victim else { return Err(Refusal::Rejected(RejectReason::Full)) };
-                    self.counts.ended.add(CancelReason::Shed.outcome(), 1);
-                    overflow = Overflow(Some(victim));
-                }
-                (Entrance::Block(ticket, waker), WhenFull::Wait)
-                | (Entrance::Poll(ticket, waker), WhenFull::Wait | WhenFull::CallerRuns) => {
-                    self.replaced = self.line.join(ticket, waker);
-                    return Err(Refusal::Wait);
-                }
-                _ => return Err(Refusal::Rejected(RejectReason::Full)),
-            }
-        } else if let Entrance::Block(ticket, _) | Entrance::Poll(ticket, _) | Entrance::Due(ticket, _) =
-            entrance
-            && let Some(ticket) = ticket.take()
-        {
-            let _was_called = self.line.leave(ticket);
-        }
-        let ticket = self.admit(lane);
-        let entry = make(ticket);
-        let own = self.lane(lane).expect("the lane was found under this lock");
-        own.push(priority.level(), entry);
-        Ok((Accepted::Queued(ticket.id), overflow))
-    }
-
-    fn admit(&mut self, lane: u32) -> Ticket {
-        self.counts.accepted += 1;
-        let timed = self.timed_every != 0 && self.counts.accepted.is_multiple_of(self.timed_every);
-        let accepted_at = if timed { Moment::now() } else { Moment::default() };
-        Ticket { id: TaskId(self.counts.accepted), lane, accepted_at }
-    }
-
-    /// A worker that slept is awake: it is out of the list, or whoever took it out counted it as waking.
-    fn arrive(&mut self, worker: WorkerId, lane: u32, arrival: Arrival) {
-        match arrival {
-            Arrival::FromRun => return,
-            Arrival::Fresh => {
-                if let Some(lane) = self.lane(lane) {
-                    lane.coming -= 1;
-                }
-                return;
-            }
-            Arrival::FromSleep => {}
-        }
-        let before = self.idle.len();
-        self.idle.retain(|idle| idle.worker != worker);
-        if self.idle.len() == before
-            && let Some(lane) = self.lane(lane)
-        {
-            lane.waking -= 1;
-        }
-    }
-
-    /// Sees that somebody comes for what waits in a lane.
-    fn feed(&mut self, number: u32, effect: &mut Effect) {
-        let paused = self.paused;
-        let place = self.idle.iter().rposition(|idle| idle.lane == number);
-        let Some(lane) = self.lane(number) else { return };
-        let held = paused && lane.intake == LaneIntake::Open;
-        if held || lane.live() == 0 || lane.waking > 0 {
-            return;
-        }
-        match place {
-            Some(place) => {
-                lane.waking += 1;
-                effect.worker = Some(self.idle.swap_remove(place).thread);
-            }
-            None if lane.may_grow => effect.hungry = Some(number),
-            None => {}
-        }
-    }
-
-    fn call_for_room(&mut self, effect: &mut Effect) {
-        if self.live() < self.capacity || self.intake != Intake::Open {
-            effect.submitters.extend(self.line.call());
-        }
-    }
-}
-
-impl Effect {
-    /// Wakes those who are to be woken; what the pool must be told is left.
-    pub(crate) fn wake(&mut self) {
-        if let Some(thread) = self.worker.take() {
-            thread.unpark();
-        }
-        self.submitters.drain(..).for_each(wait::wake);
     }
 }

@@ -318,7 +318,7 @@ impl<I: Isolation> Series<I> {
         match (outcome, body) {
             (Outcome::Returned, Some(Body::Once(body))) => {
                 let extras = Extras { name: Some(Arc::clone(&self.label.name)), ..Extras::default() };
-                let header = Header::new(self.home, self.label.priority, Some(Box::new(extras)));
+                let header = Header::new(self.home, self.label.priority, Some(extras));
                 let cell = TaskCell::new(header, Unstarted(body));
                 let _nobody_else_has_it = cell.header().claim();
                 cell.header().note_return(error.return_reason().unwrap_or(&ReturnReason::NotDue));

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::{
-    cell::Runnable,
+    cell::{AnyCell, Runnable, TaskCell},
     error::TaskError,
+    gate::Ticket,
     id::{TaskId, WorkerId},
     inline::InlineTask,
-    isolation::Isolation,
+    isolation::{Isolation, Job},
     outcome::{CancelReason, Outcome, ReturnReason},
     panics,
 };
@@ -25,6 +26,30 @@ pub(crate) enum Body<I: Isolation> {
     Inline(InlineTask<I>),
     /// Shared with a handle, which may end it while it waits.
     Cell(Arc<dyn Runnable<I>>),
+}
+
+/// What becomes an entry once there is a place for it.
+pub(crate) trait Offer<I: Isolation> {
+    fn enter(self, ticket: Ticket) -> Entry<I>;
+}
+
+/// A task without a handle, offered.
+pub(crate) struct Loose<J>(pub(crate) J);
+
+impl<I: Isolation, J: Job<I>> Offer<I> for Loose<J> {
+    #[inline]
+    fn enter(self, ticket: Ticket) -> Entry<I> {
+        let body = Body::Inline(InlineTask::new(self.0));
+        Entry { id: ticket.id, accepted_at: ticket.accepted_at, body }
+    }
+}
+
+impl<I: Isolation, J: Job<I>> Offer<I> for &Arc<TaskCell<I, J>> {
+    #[inline]
+    fn enter(self, ticket: Ticket) -> Entry<I> {
+        self.header().accepted(ticket);
+        Entry { id: ticket.id, accepted_at: ticket.accepted_at, body: Body::Cell(Arc::clone(self) as _) }
+    }
 }
 
 impl<I: Isolation> Entry<I> {
@@ -66,19 +91,19 @@ impl<I: Isolation> Entry<I> {
         }
     }
 
-    /// Ends a claimed task as returned. Its outcome must have been counted. Gives it back, unless it borrows from a
+    /// Ends a claimed task as returned. Its outcome must have been counted. False if it must not be given back, for it borrows from a
     /// scope: such a body is dropped before its handle resolves and never leaves.
-    pub(crate) fn end_returned(self, reason: &ReturnReason) -> Option<Self> {
-        if let Body::Cell(cell) = &self.body {
-            let header = cell.header();
-            if header.extras().is_some_and(|extras| extras.scoped) {
-                cell.end_unrun(TaskError::returned(reason.clone()));
-                header.settle(Outcome::Returned);
-                return None;
-            }
+    #[must_use]
+    pub(crate) fn end_returned(&self, reason: &ReturnReason) -> bool {
+        let Body::Cell(cell) = &self.body else { return true };
+        let header = cell.header();
+        let scoped = header.extras().is_some_and(|extras| extras.scoped);
+        if scoped {
+            cell.end_unrun(TaskError::returned(reason.clone()));
+        } else {
             header.note_return(reason);
-            header.settle(Outcome::Returned);
         }
-        Some(self)
+        header.settle(Outcome::Returned);
+        !scoped
     }
 }

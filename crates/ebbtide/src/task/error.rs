@@ -63,7 +63,8 @@ fn how(exit_code: Option<i32>, signal: Option<i32>) -> String {
 
 /// How a task ended when there is no value to give. [`outcome`](Self::outcome) is never `Completed`.
 pub struct TaskError {
-    kind: Kind,
+    /// Boxed: a task that ends well should not carry the room for an error.
+    kind: Box<Kind>,
 }
 
 enum Kind {
@@ -77,6 +78,10 @@ enum Kind {
 }
 
 impl TaskError {
+    fn of(kind: Kind) -> Self {
+        Self { kind: Box::new(kind) }
+    }
+
     /// Sorts what a body returned: the errors that *are* an outcome, and failures.
     pub(crate) fn from_body(error: BoxError, asked: Option<CancelReason>) -> Self {
         let error = match (error.downcast::<Cancelled>(), asked) {
@@ -89,41 +94,41 @@ impl TaskError {
             Err(other) => other,
         };
         let error = match error.downcast::<Killed>() {
-            Ok(killed) => return Self { kind: Kind::Killed(*killed) },
+            Ok(killed) => return Self::of(Kind::Killed(*killed)),
             Err(other) => other,
         };
         match error.downcast::<Crashed>() {
-            Ok(crashed) => Self { kind: Kind::Crashed(*crashed) },
-            Err(other) => Self { kind: Kind::Failed(other) },
+            Ok(crashed) => Self::of(Kind::Crashed(*crashed)),
+            Err(other) => Self::of(Kind::Failed(other)),
         }
     }
 
     pub(crate) fn panicked(payload: Box<dyn Any + Send>, location: Option<String>) -> Self {
         let message = panic_message(&*payload);
-        Self { kind: Kind::Panicked { message, location, payload: Mutex::new(Some(payload)) } }
+        Self::of(Kind::Panicked { message, location, payload: Mutex::new(Some(payload)) })
     }
 
     pub(crate) fn cancelled(reason: CancelReason) -> Self {
-        Self { kind: Kind::Cancelled(reason) }
+        Self::of(Kind::Cancelled(reason))
     }
 
     pub(crate) fn abandoned(reason: Option<CancelReason>) -> Self {
-        Self { kind: Kind::Abandoned(reason) }
+        Self::of(Kind::Abandoned(reason))
     }
 
     pub(crate) fn returned(reason: ReturnReason) -> Self {
-        Self { kind: Kind::Returned(reason) }
+        Self::of(Kind::Returned(reason))
     }
 
     /// For whoever asks a second time for a result that can be had once.
     pub(crate) fn taken() -> Self {
-        Self { kind: Kind::Failed("the task's result was taken before".into()) }
+        Self::of(Kind::Failed("the task's result was taken before".into()))
     }
 
     /// How the task ended.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        match &self.kind {
+        match &*self.kind {
             Kind::Failed(_) => Outcome::Failed,
             Kind::Panicked { .. } => Outcome::Panicked,
             Kind::Cancelled(reason) => reason.outcome(),
@@ -137,7 +142,7 @@ impl TaskError {
     /// The error the body returned, if it `Failed`.
     #[must_use]
     pub fn failure(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
-        match &self.kind {
+        match &*self.kind {
             Kind::Failed(error) => Some(&**error),
             _ => None,
         }
@@ -148,9 +153,9 @@ impl TaskError {
     /// # Errors
     /// The task error itself, when the task did not fail.
     pub fn into_failure(self) -> Result<BoxError, Self> {
-        match self.kind {
+        match *self.kind {
             Kind::Failed(error) => Ok(error),
-            kind => Err(Self { kind }),
+            kind => Err(Self::of(kind)),
         }
     }
 
@@ -163,7 +168,7 @@ impl TaskError {
     /// Why it was asked to cancel: of the cancelled, timed out and abandoned.
     #[must_use]
     pub fn cancel_reason(&self) -> Option<&CancelReason> {
-        match &self.kind {
+        match &*self.kind {
             Kind::Cancelled(reason) => Some(reason),
             Kind::Abandoned(reason) => reason.as_ref(),
             _ => None,
@@ -173,7 +178,7 @@ impl TaskError {
     /// Why it was handed back, if it was.
     #[must_use]
     pub fn return_reason(&self) -> Option<&ReturnReason> {
-        match &self.kind {
+        match &*self.kind {
             Kind::Returned(reason) => Some(reason),
             _ => None,
         }
@@ -182,7 +187,7 @@ impl TaskError {
     /// What the panic said, if the body panicked.
     #[must_use]
     pub fn panic_message(&self) -> Option<&str> {
-        match &self.kind {
+        match &*self.kind {
             Kind::Panicked { message, .. } => Some(message),
             _ => None,
         }
@@ -191,7 +196,7 @@ impl TaskError {
     /// Where the panic began (`file:line:column`), where [`ebbtide::locate_panics`](crate::locate_panics) was called.
     #[must_use]
     pub fn panic_location(&self) -> Option<&str> {
-        match &self.kind {
+        match &*self.kind {
             Kind::Panicked { location, .. } => location.as_deref(),
             _ => None,
         }
@@ -200,7 +205,7 @@ impl TaskError {
     /// Takes the panic's payload, once, for `std::panic::resume_unwind`.
     #[must_use]
     pub fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
-        match &self.kind {
+        match &*self.kind {
             Kind::Panicked { payload, .. } => {
                 payload.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
             }
@@ -247,7 +252,7 @@ impl TaskError {
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
+        match &*self.kind {
             Kind::Failed(error) => write!(f, "the task failed: {error}"),
             Kind::Panicked { message, location: None, .. } => write!(f, "the task panicked: {message}"),
             Kind::Panicked { message, location: Some(place), .. } => {
@@ -275,7 +280,7 @@ impl fmt::Debug for TaskError {
 
 impl Error for TaskError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.kind {
+        match &*self.kind {
             Kind::Failed(error) => Some(&**error),
             Kind::Killed(killed) => Some(killed),
             Kind::Crashed(crashed) => Some(crashed),

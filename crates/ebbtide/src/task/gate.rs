@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     task::Waker,
 };
@@ -93,9 +93,9 @@ pub struct TaskInfo<'t> {
     pub priority: Priority,
 }
 
-/// Number of a pool, unique within the process.
+/// Number of a pool, unique within the process among those that are there; it comes round after four billion pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct HomeId(u64);
+pub(crate) struct HomeId(u32);
 
 /// What a task's handle needs of the pool.
 pub(crate) trait Home: Send + Sync {
@@ -115,12 +115,18 @@ pub(crate) struct Place {
     pub(crate) level: usize,
 }
 
-static HOMES: Mutex<Option<HashMap<u64, Weak<dyn Home>>>> = Mutex::new(None);
-static NEXT: AtomicU64 = AtomicU64::new(1);
+static HOMES: Mutex<Option<HashMap<u32, Weak<dyn Home>>>> = Mutex::new(None);
+static NEXT: AtomicU32 = AtomicU32::new(1);
 
 impl HomeId {
     pub(crate) fn unique() -> Self {
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let homes = HOMES.lock().unwrap_or_else(PoisonError::into_inner);
+            if !homes.as_ref().is_some_and(|homes| homes.contains_key(&number)) {
+                return Self(number);
+            }
+        }
     }
 
     pub(crate) fn register(self, home: Weak<dyn Home>) {
@@ -165,11 +171,13 @@ pub(crate) fn set_here(place: Option<Here>) -> Option<Here> {
 }
 
 /// Which worker of `home` the calling thread is, if it is one (or a guest).
+#[inline]
 pub(crate) fn here(home: HomeId) -> Option<Here> {
     HERE.with(|here| here.get().filter(|here| here.home == home))
 }
 
 /// True on a worker of `home`, guests not counted.
+#[inline]
 pub(crate) fn is_worker_here(home: HomeId) -> bool {
     here(home).is_some_and(|here| here.worker != GUEST)
 }

@@ -19,9 +19,10 @@ use super::{
     header::TaskState,
     id::TaskId,
     outcome::{CancelReason, Outcome},
+    spin::Spin,
     wait,
 };
-use crate::{clock::Moment, error::WaitError};
+use crate::{clock::Moment, error::WaitError, sync};
 
 /// The owner's end of an accepted task. A plain future (on any runtime, or none), and a thread can wait on it.
 ///
@@ -107,7 +108,7 @@ impl<T: Send + 'static> Handle<T> {
     #[doc(alias = "join")]
     #[doc(alias = "get")]
     pub fn wait(self) -> Result<T, WaitError> {
-        self.block(None)?.unwrap_or(Err(TaskError::taken())).map_err(WaitError::Task)
+        self.block(None)?.unwrap_or_else(|| Err(TaskError::taken())).map_err(WaitError::Task)
     }
 
     /// Blocks until the task has ended, but at most `timeout`.
@@ -150,6 +151,11 @@ impl<T: Send + 'static> Handle<T> {
     }
 }
 
+sync::thread_local! {
+    /// How long this thread looks again before it sleeps.
+    static SPIN: Spin = const { Spin::new() };
+}
+
 /// Blocks on a task's end. Where a worker waits on a task of its own pool, the pool may refuse.
 fn block_on<C: AnyCell + ?Sized>(cell: &C, key: usize, until: Option<Moment>) -> Result<bool, WaitError> {
     let header = cell.header();
@@ -157,6 +163,9 @@ fn block_on<C: AnyCell + ?Sized>(cell: &C, key: usize, until: Option<Moment>) ->
         return Ok(true);
     }
     let _waiting = Waiting::begin(header.home())?;
+    if SPIN.try_with(|spin| spin.until(|| header.outcome().is_some())).unwrap_or(false) {
+        return Ok(true);
+    }
     Ok(wait::block_until(until, |waker| header.poll_outcome(key, waker)).is_some())
 }
 

@@ -6,9 +6,11 @@
 //! ```
 //! Invariants: 1. only one of `start` and `claim` succeeds. 2. Who succeeded owns the body until `settle`.
 //! 3. `settle` is called once, after the outcome was counted, and wakes whoever registered before it. 4. A reason is
-//! written once, before `asked` is raised.
+//! written once, before its bit is set.
 
 use std::{sync::Arc, task::Waker, time::Duration};
+
+use once_cell::race::OnceBox;
 
 use super::{
     cancel::{CancelGuard, CancelToken},
@@ -21,8 +23,8 @@ use crate::{
     clock::Moment,
     policy::Priority,
     sync::{
-        Mutex,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        Mutex, MutexGuard,
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     timer::Alarm,
 };
@@ -33,6 +35,9 @@ const ENDING: u32 = 2;
 const DONE: u32 = 3;
 const STATE: u32 = 0b11;
 const WAITED_FOR: u32 = 1 << 2;
+const ASKED: u32 = 1 << 3;
+const PRIORITY_SHIFT: u32 = 4;
+const PRIORITY: u32 = 0b11 << PRIORITY_SHIFT;
 const OUTCOME_SHIFT: u32 = 8;
 
 /// Where a task is in its life, as its owner sees it.
@@ -51,19 +56,24 @@ pub enum TaskState {
 /// A closure that runs a task inside something: a span, a scope of thread-locals.
 pub type Wrap = Box<dyn FnOnce(&mut dyn FnMut()) + Send>;
 
+/// Thirty-two bytes: there are as many of these as tasks wait.
 pub(crate) struct Header {
     word: AtomicU32,
-    asked: AtomicBool,
-    priority: Priority,
     lane: AtomicU32,
     worker: AtomicU32,
-    id: AtomicU64,
     home: HomeId,
-    side: Mutex<Option<Box<Side>>>,
-    extras: Option<Box<Extras>>,
+    id: AtomicU64,
+    more: OnceBox<More>,
 }
 
-/// What is seldom there.
+/// What few tasks have: extras from the start, the rest when somebody waits or asks.
+#[derive(Default)]
+struct More {
+    side: Mutex<Side>,
+    extras: Option<Extras>,
+}
+
+/// What came to it while it was there.
 #[derive(Default)]
 struct Side {
     wakers: Wakers,
@@ -91,6 +101,12 @@ pub(crate) struct Holds {
     pub(crate) parent: Option<CancelGuard>,
 }
 
+impl Default for Mutex<Side> {
+    fn default() -> Self {
+        Self::new(Side::default())
+    }
+}
+
 impl Default for Mutex<Option<Wrap>> {
     fn default() -> Self {
         Self::new(None)
@@ -103,52 +119,74 @@ impl Default for Mutex<Holds> {
     }
 }
 
+impl Extras {
+    fn let_go(&self) {
+        let holds = std::mem::take(&mut *self.holds.lock());
+        drop(holds);
+    }
+}
+
 impl Header {
-    pub(crate) fn new(home: HomeId, priority: Priority, extras: Option<Box<Extras>>) -> Self {
+    #[inline]
+    pub(crate) fn new(home: HomeId, priority: Priority, extras: Option<Extras>) -> Self {
+        let level = u32::try_from(priority.level()).expect("three levels");
+        let more = OnceBox::new();
+        if extras.is_some() {
+            let _ = more.set(Box::new(More { extras, ..More::default() }));
+        }
         Self {
-            word: AtomicU32::new(QUEUED),
-            asked: AtomicBool::new(false),
-            priority,
+            word: AtomicU32::new(QUEUED | level << PRIORITY_SHIFT),
             lane: AtomicU32::new(0),
             worker: AtomicU32::new(0),
-            id: AtomicU64::new(0),
             home,
-            side: Mutex::new(None),
-            extras,
+            id: AtomicU64::new(0),
+            more,
         }
     }
 
+    fn side(&self) -> MutexGuard<'_, Side> {
+        self.more.get_or_init(Box::default).side.lock()
+    }
+
+    #[inline]
     pub(crate) fn accepted(&self, ticket: Ticket) {
         self.id.store(ticket.id.0, Ordering::Relaxed);
         self.lane.store(ticket.lane, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn id(&self) -> TaskId {
         TaskId(self.id.load(Ordering::Relaxed))
     }
 
+    #[inline]
     pub(crate) fn home(&self) -> HomeId {
         self.home
     }
 
+    #[inline]
     pub(crate) fn worker(&self) -> WorkerId {
         WorkerId(self.worker.load(Ordering::Relaxed))
     }
 
     pub(crate) fn place(&self) -> Place {
-        Place { lane: self.lane.load(Ordering::Relaxed), level: self.priority.level() }
+        let level = (self.word.load(Ordering::Relaxed) & PRIORITY) >> PRIORITY_SHIFT;
+        Place { lane: self.lane.load(Ordering::Relaxed), level: level as usize }
     }
 
+    #[inline]
     pub(crate) fn extras(&self) -> Option<&Extras> {
-        self.extras.as_deref()
+        self.more.get()?.extras.as_ref()
     }
 
+    #[inline]
     pub(crate) fn name(&self) -> Option<&Arc<str>> {
         self.extras()?.name.as_ref()
     }
 
     /// Queued → Running, by the worker that took it. False if somebody ended it first.
     #[must_use]
+    #[inline]
     pub(crate) fn start(&self, worker: WorkerId) -> bool {
         self.worker.store(worker.0, Ordering::Relaxed);
         self.leave_queue(RUNNING)
@@ -160,37 +198,49 @@ impl Header {
         self.leave_queue(ENDING)
     }
 
+    #[inline]
     fn leave_queue(&self, next: u32) -> bool {
-        let mut word = QUEUED;
+        let mut word = self.word.load(Ordering::Acquire);
         loop {
+            if word & STATE != QUEUED {
+                return false;
+            }
             match self.word.compare_exchange_weak(word, word | next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return true,
-                Err(now) if now & STATE != QUEUED => return false,
                 Err(now) => word = now,
             }
         }
     }
 
     /// Running or Ending → Done. The last touch of whoever owned the body.
+    #[inline]
     pub(crate) fn settle(&self, outcome: Outcome) {
         if let Some(extras) = self.extras() {
-            let holds = std::mem::take(&mut *extras.holds.lock());
-            drop(holds);
+            extras.let_go();
         }
-        let done = DONE | u32::try_from(outcome.index()).unwrap_or(0) << OUTCOME_SHIFT;
-        let before = self.word.swap(done, Ordering::AcqRel);
-        debug_assert!(matches!(before & STATE, RUNNING | ENDING), "settled from {before:#x}");
+        let outcome = u32::try_from(outcome.index()).expect("nine outcomes") << OUTCOME_SHIFT;
+        // Nobody else changes the state now, and the outcome's bits are zero: one addition sets both and leaves the others.
+        let state = self.word.load(Ordering::Relaxed) & STATE;
+        debug_assert!(matches!(state, RUNNING | ENDING), "settled from {state:#x}");
+        let before = self.word.fetch_add(DONE - state + outcome, Ordering::AcqRel);
         if before & WAITED_FOR != 0 {
-            let wakers = self.side.lock().as_mut().map(|side| side.wakers.take());
-            wait::wake_all(wakers.unwrap_or_default());
+            self.wake();
         }
     }
 
+    #[cold]
+    fn wake(&self) {
+        let wakers = self.side().wakers.take();
+        wait::wake_all(wakers);
+    }
+
+    #[inline]
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         let word = self.word.load(Ordering::Acquire);
         (word & STATE == DONE).then(|| Outcome::from_index((word >> OUTCOME_SHIFT) as usize))
     }
 
+    #[inline]
     pub(crate) fn is_queued(&self) -> bool {
         self.word.load(Ordering::Acquire) & STATE == QUEUED
     }
@@ -214,22 +264,24 @@ impl Header {
             return Some(outcome);
         }
         let _replaced;
-        let mut side = self.side.lock();
-        _replaced = side.get_or_insert_default().wakers.register(key, waker);
+        let mut side = self.side();
+        _replaced = side.wakers.register(key, waker);
         // After this the one who settles sees the bit and comes for the waker, or we see that it is done.
         self.word.fetch_or(WAITED_FOR, Ordering::AcqRel);
         self.outcome()
     }
 
+    #[inline]
     pub(crate) fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire)
+        self.word.load(Ordering::Acquire) & ASKED != 0
     }
 
     pub(crate) fn reason(&self) -> Option<CancelReason> {
-        self.side.lock().as_ref()?.reason.clone()
+        self.more.get()?.side.lock().reason.clone()
     }
 
     /// Why it must not begin: the token it was submitted under is cancelled.
+    #[inline]
     pub(crate) fn revoked(&self) -> Option<CancelReason> {
         Some(self.extras()?.parent.as_ref()?.reason()?.as_parent())
     }
@@ -237,29 +289,29 @@ impl Header {
     /// Writes down that a running task is asked to cancel. False if it was asked before.
     #[must_use]
     pub(crate) fn ask(&self, reason: CancelReason) -> bool {
-        let mut side = self.side.lock();
-        let side = side.get_or_insert_default();
+        let mut side = self.side();
         if side.reason.is_some() {
             return false;
         }
         side.reason = Some(reason);
-        self.asked.store(true, Ordering::SeqCst);
+        self.word.fetch_or(ASKED, Ordering::SeqCst);
         true
     }
 
     /// Why it was returned; without a note it was the stop of its pool.
     pub(crate) fn return_reason(&self) -> ReturnReason {
-        let side = self.side.lock();
-        side.as_ref().and_then(|side| side.returned.clone()).unwrap_or(ReturnReason::PoolStopped)
+        let noted = self.more.get().and_then(|more| more.side.lock().returned.clone());
+        noted.unwrap_or(ReturnReason::PoolStopped)
     }
 
     pub(crate) fn note_return(&self, reason: &ReturnReason) {
         if *reason != ReturnReason::PoolStopped {
-            self.side.lock().get_or_insert_default().returned = Some(reason.clone());
+            self.side().returned = Some(reason.clone());
         }
     }
 
     /// Arms the timeout at the start of the body; `ring` is called when it passes.
+    #[inline]
     pub(crate) fn arm_timeout(&self, ring: impl FnOnce() + Send + 'static) {
         if let Some(extras) = self.extras()
             && let Some(timeout) = extras.timeout

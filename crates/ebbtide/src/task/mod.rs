@@ -19,4 +19,5 @@ pub(crate) mod outcome;
 pub(crate) mod panics;
 pub(crate) mod returned;
 pub(crate) mod seat;
+pub(crate) mod spin;
 pub(crate) mod wait;

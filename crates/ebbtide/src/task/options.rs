@@ -12,12 +12,11 @@ use std::{
 use super::{
     cancel::CancelToken,
     cell::{self, AnyCell, TaskCell},
-    entry::{Body, Entry},
+    entry::{Loose, Offer},
     gate::{Entrance, Gate, Refusal, RoomTicket, TaskInfo},
     handle::Handle,
     header::{Extras, Header},
     id::TaskId,
-    inline::InlineTask,
     isolation::{Isolation, Job},
     outcome::CancelReason,
     wait,
@@ -109,6 +108,14 @@ impl<'p, I: Isolation> Task<'p, I> {
     pub(crate) fn submit_job<J: Job<I>>(mut self, job: J) -> Result<Handle<J::Output>, Refused<J>> {
         self.start_clock();
         let entry = self.cell(job);
+        self.submit_cell(entry)
+    }
+
+    /// The same with the job in its cell already.
+    pub(crate) fn submit_cell<J: Job<I>>(
+        self,
+        entry: Arc<TaskCell<I, J>>,
+    ) -> Result<Handle<J::Output>, Refused<J>> {
         let gate = self.gate;
         let mut line = Line { gate, ticket: None };
         let accepted =
@@ -143,10 +150,7 @@ impl<'p, I: Isolation> Task<'p, I> {
             return Ok(handle.id());
         }
         let mut job = Some(job);
-        let mut make = |ticket: super::gate::Ticket| {
-            let job = job.take().expect("an entry is made once");
-            Entry { id: ticket.id, accepted_at: ticket.accepted_at, body: Body::Inline(InlineTask::new(job)) }
-        };
+        let mut make = |ticket| Loose(job.take().expect("an entry is made once")).enter(ticket);
         let mut line = Line { gate: self.gate, ticket: None };
         let accepted = match (wish, self.door) {
             (_, Door::Child(lane)) => self.gate.accept(Priority::Normal, Entrance::Child(lane), &mut make),
@@ -194,7 +198,7 @@ impl<'p, I: Isolation> Task<'p, I> {
                 ..Extras::default()
             };
             extras.wrap = crate::sync::Mutex::new(wrap);
-            Box::new(extras)
+            extras
         });
         TaskCell::new(Header::new(self.gate.home(), *priority, extras), job)
     }
@@ -204,10 +208,7 @@ impl<'p, I: Isolation> Task<'p, I> {
         cell: &Arc<TaskCell<I, J>>,
         knock: Knock<'_, '_, I>,
     ) -> Result<TaskId, Refusal> {
-        let mut make = |ticket: super::gate::Ticket| {
-            cell.header().accepted(ticket);
-            Entry { id: ticket.id, accepted_at: ticket.accepted_at, body: Body::Cell(Arc::clone(cell) as _) }
-        };
+        let mut make = |ticket| cell.enter(ticket);
         let entrance = match (self.door, knock) {
             (Door::Child(lane), _) => Entrance::Child(lane),
             (Door::Outside, Knock::Try) => Entrance::Try,

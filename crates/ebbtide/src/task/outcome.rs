@@ -43,10 +43,12 @@ impl Outcome {
         Self::Returned,
     ];
 
+    #[inline]
     pub(crate) const fn index(self) -> usize {
         self as usize
     }
 
+    #[inline]
     pub(crate) fn from_index(index: usize) -> Self {
         Self::ALL[index]
     }

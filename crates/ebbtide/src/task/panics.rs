@@ -39,6 +39,7 @@ pub(crate) fn take_location() -> Option<String> {
 }
 
 /// Drops what belongs to a user. A panic there is caught and counted: it must not take a worker or a lock with it.
+#[inline]
 pub(crate) fn drop_quietly<T>(value: T) {
     let _ = quietly(|| drop(value));
 }

@@ -17,19 +17,19 @@ use super::{
 /// without a value: who wants the value keeps what is needed to build the closure again. Dropping it drops the
 /// closure unrun.
 pub struct Returned<I: Isolation> {
-    id: TaskId,
+    /// There until it is run or dropped. Nothing else is here, so that a whole queue becomes a list of these without being moved.
     entry: Option<Entry<I>>,
 }
 
 impl<I: Isolation> Returned<I> {
     pub(crate) fn new(entry: Entry<I>) -> Self {
-        Self { id: entry.id, entry: Some(entry) }
+        Self { entry: Some(entry) }
     }
 
     /// The number it had in the pool that returned it.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        self.id
+        self.entry.as_ref().map_or(TaskId(0), |entry| entry.id)
     }
 
     /// The name it was submitted under.
@@ -75,6 +75,6 @@ impl<I: Isolation> Drop for Returned<I> {
 
 impl<I: Isolation> fmt::Debug for Returned<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Returned").field("id", &self.id).field("name", &self.name()).finish_non_exhaustive()
+        f.debug_struct("Returned").field("id", &self.id()).field("name", &self.name()).finish_non_exhaustive()
     }
 }

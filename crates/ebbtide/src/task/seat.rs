@@ -117,6 +117,7 @@ impl Seat {
         let _ = self.thread.set(sync::current());
     }
 
+    #[inline]
     pub(crate) fn thread(&self) -> Option<&Thread> {
         self.thread.get()
     }
@@ -130,6 +131,7 @@ impl Seat {
     }
 
     /// The worker starts a run. `header` is that of a task with a handle.
+    #[inline]
     pub(crate) fn begin(&self, task: TaskId, header: Option<&Header>) {
         let word = self.word.load(Ordering::Relaxed);
         debug_assert_eq!(word & STATE, IDLE);
@@ -145,17 +147,24 @@ impl Seat {
 
     /// The worker ends its run. False if it was abandoned: then its outcome is counted and settled already.
     #[must_use]
+    #[inline]
     pub(crate) fn end(&self) -> bool {
         let running = self.word.load(Ordering::Relaxed) & !STATE | RUNNING;
         let idle = running & !STATE | IDLE;
         let ended = self.word.compare_exchange(running, idle, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if self.touched.swap(false, Ordering::Relaxed) {
-            *self.side.lock() = Side::default();
+        if self.touched.load(Ordering::Relaxed) {
+            self.clean();
         }
         while !ended && self.word.load(Ordering::Acquire) & STATE == TAKING {
             sync::yield_now();
         }
         ended
+    }
+
+    #[cold]
+    fn clean(&self) {
+        self.touched.store(false, Ordering::Relaxed);
+        *self.side.lock() = Side::default();
     }
 
     /// Takes the run away from its worker: counts it with `count`, resolves its handle. Gives the task, or `None` if the
@@ -205,6 +214,7 @@ impl Seat {
     }
 
     /// Since when the present run was watched, if it was; asked by the worker itself, once per task.
+    #[inline]
     pub(crate) fn watched_since(&self) -> Option<Moment> {
         let run = self.word.load(Ordering::Relaxed) >> 2;
         (self.seen_run.load(Ordering::Relaxed) == run)
@@ -216,6 +226,7 @@ impl Seat {
         self.word.load(Ordering::Relaxed) >> 2
     }
 
+    #[inline]
     pub(crate) fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Acquire)
     }
@@ -269,6 +280,7 @@ impl Seat {
         self.order.fetch_max(code, Ordering::AcqRel);
     }
 
+    #[inline]
     pub(crate) fn ordered(&self) -> Order {
         match self.order.load(Ordering::Acquire) {
             0 => Order::None,
@@ -283,6 +295,7 @@ impl Seat {
     }
 
     /// Counts how a run ended. Only by the worker itself.
+    #[inline]
     pub(crate) fn count(&self, outcome: Outcome) {
         let counter = &self.counts[outcome.index()];
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Release);

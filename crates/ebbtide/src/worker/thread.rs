@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
+    queue::Tray,
     task::{
         cell,
         context::Context,
@@ -32,7 +33,7 @@ use crate::{
 /// What a worker needs of its pool.
 pub(crate) trait Employer<I: Isolation>: Gate<I> {
     /// The next task, waited for; or that it is time to go.
-    fn next(&self, seat: &Seat, came: Came) -> Next<I>;
+    fn next(&self, seat: &Seat, tray: &Tray<I>, came: Came) -> Next<I>;
     fn ready(&self, seat: &Seat, build: Duration, size: Option<u64>);
     fn start_failed(&self, seat: &Seat, cause: String);
     /// A limit was reached: a replacement is wanted, the worker goes on until it is told to leave.
@@ -73,6 +74,7 @@ pub(crate) struct ThreadWorker<I: Isolation> {
     pub(crate) craft: Arc<Craft<I>>,
     pub(crate) employer: Arc<dyn Employer<I>>,
     pub(crate) seed: Option<Snapshot>,
+    pub(crate) tray: Arc<Tray<I>>,
 }
 
 /// What the present worker has done so far, for its limits.
@@ -168,7 +170,7 @@ impl<I: Isolation> ThreadWorker<I> {
     fn work(&self, state: &mut I::State, tally: &mut Tally) -> Option<RetireReason> {
         let mut came = std::mem::replace(&mut tally.came, Came::FromTask);
         loop {
-            match self.employer.next(&self.seat, came) {
+            match self.next(came) {
                 Next::Leave => return Some(self.employer.why(&self.seat)),
                 Next::Snapshot => {
                     self.save(state);
@@ -187,6 +189,16 @@ impl<I: Isolation> ThreadWorker<I> {
                 }
             }
         }
+    }
+
+    /// The next task from its own tray, else what the pool says.
+    fn next(&self, came: Came) -> Next<I> {
+        if self.seat.ordered() == Order::None
+            && let Some(entry) = self.tray.next()
+        {
+            return Next::Task(entry);
+        }
+        self.employer.next(&self.seat, &self.tray, came)
     }
 
     fn save(&self, state: &mut I::State) {
