@@ -378,19 +378,26 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 /// When it cannot be built.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if let Some(given) = std::env::var_os("EBBTIDE_BIN") {
-            return PathBuf::from(given);
-        }
-        let me = std::env::current_exe().expect("own path");
-        let folder = me.parent().and_then(Path::parent).expect("target/PROFILE/deps").to_owned();
-        let profile = folder.file_name().and_then(OsStr::to_str).expect("a profile");
-        let mut build = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--quiet", "--package", "ebbtide-cli", "--bin", "ebbtide"]);
-        build.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
-        build.arg("--target-dir").arg(folder.parent().expect("a target folder"));
-        build.current_dir(env!("CARGO_MANIFEST_DIR"));
-        assert!(build.status().expect("cargo").success(), "ebbtide-cli builds");
-        folder.join("ebbtide")
+    BINARY.get_or_init(|| match std::env::var_os("EBBTIDE_BIN") {
+        Some(given) => PathBuf::from(given),
+        None => built("ebbtide-cli", "ebbtide"),
     })
+}
+
+/// A program of the workspace, built with the profile of the test that asks.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn built(package: &str, program: &str) -> PathBuf {
+    let me = std::env::current_exe().expect("own path");
+    let folder = me.parent().and_then(Path::parent).expect("target/PROFILE/deps").to_owned();
+    let profile = folder.file_name().and_then(OsStr::to_str).expect("a profile");
+    let mut build = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.args(["build", "--quiet", "--package", package, "--bin", program]);
+    build.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
+    build.arg("--target-dir").arg(folder.parent().expect("a target folder"));
+    build.current_dir(env!("CARGO_MANIFEST_DIR"));
+    assert!(build.status().expect("cargo").success(), "{package} builds");
+    folder.join(program)
 }

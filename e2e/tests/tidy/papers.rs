@@ -5,6 +5,9 @@ use crate::source::Source;
 /// The papers that may name tests as `path/file.rs::test_name`, each of which must exist.
 pub(crate) const CLAIMING: [&str; 3] = ["README.md", "ARCHITECTURE.md", "SECURITY.md"];
 
+/// Crates of this workspace that others of it depend on.
+const OURS: [&str; 2] = ["counter-service", "ebbtide"];
+
 /// A crate that does not take the workspace's lints is held to none.
 pub(crate) fn lints(manifest: &Source) -> Vec<String> {
     let mut lines = manifest.text.lines().skip_while(|line| line.trim() != "[lints]").skip(1);
@@ -24,7 +27,7 @@ pub(crate) fn reasons(manifest: &Source, design: &Source) -> Vec<String> {
             in_dependencies = line.trim_end().ends_with("dependencies]");
         } else if let (true, Some(name)) = (in_dependencies, line.split(['=', '.', ' ']).next())
             && name.starts_with(|first: char| first.is_ascii_alphabetic())
-            && name != "ebbtide"
+            && !OURS.contains(&name)
             && !named.iter().any(|word| word == name)
         {
             findings.push(format!("{}:{number}: `{name}` has no reason in {}", manifest.path, design.path));
@@ -52,7 +55,7 @@ pub(crate) fn claims(paper: &Source, files: &[Source]) -> Vec<String> {
 pub(crate) fn named_files(paper: &Source, files: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
     for (line, word) in quoted(&paper.text).into_iter().chain(linked(&paper.text)) {
-        let ours = ["crates/", "e2e/", "benches/"].iter().any(|start| word.starts_with(start));
+        let ours = ["crates/", "e2e/", "benches/", "examples/"].iter().any(|start| word.starts_with(start));
         let extension = word.ends_with(".rs") || word.ends_with(".md") || word.ends_with(".toml");
         let exists = files.iter().any(|file| file.path == word);
         if ours && extension && !exists {

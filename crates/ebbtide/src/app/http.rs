@@ -10,7 +10,7 @@ use super::{
     status::AppState,
 };
 use crate::{
-    http::{Health, HttpPart, IngressBuilder, RequestBody, StartIngressError},
+    http::{HealthPart, HealthState, HttpPart, IngressBuilder, RequestBody},
     report::ComponentKind,
     task::error::BoxError,
 };
@@ -26,7 +26,7 @@ impl AppBuilder {
     /// use ebbtide::{App, Pool, http::{Ingress, bind}};
     ///
     /// let app = App::builder("thumbnails");
-    /// let _health = app.health(bind("127.0.0.1:9000")?)?;
+    /// app.health(bind("127.0.0.1:9000")?);
     /// let pool = app.pool("drawing", Pool::builder().workers(1..=4))?;
     /// app.http(Ingress::builder("api"), bind("127.0.0.1:8080")?, move || router(pool));
     /// let report = app.run().await;
@@ -51,21 +51,20 @@ impl AppBuilder {
         self.add(&name, ComponentKind::Ingress, std::sync::Arc::new(part))
     }
 
-    /// Opens the health port now: `/livez`, `/readyz` and `/progress` say what the application does, from before its start until what is
-    /// returned here is dropped, which belongs after its end.
-    ///
-    /// # Errors
-    /// The listener cannot be used, or no thread can be started.
-    pub fn health(&self, listener: TcpListener) -> Result<Health, StartIngressError> {
-        let health = Health::start(listener)?;
-        let (state, ready, status) = (health.state(), self.status(), self.status());
-        state.ready_when(move || ready.is_ready());
-        state.progress_with(move || match status.state() {
-            AppState::Starting => "starting".to_owned(),
-            AppState::Ready => "ready".to_owned(),
-            AppState::Stopping => format!("stopping\n{}", status.progress().join("\n")),
-            AppState::Ended => "ended".to_owned(),
-        });
-        Ok(health)
+    /// Declares the health port: `/livez`, `/readyz` and `/progress` say what the application does. It starts before all others and
+    /// outlives them. Readiness is 503 from the request to stop on, at once.
+    pub fn health(&self, listener: TcpListener) -> Part<'_> {
+        let (ready, status) = (self.status(), self.status());
+        let say = move |state: HealthState| {
+            state.ready_when(move || ready.is_ready());
+            state.progress_with(move || match status.state() {
+                AppState::Starting => "starting".to_owned(),
+                AppState::Ready => "ready".to_owned(),
+                AppState::Stopping => format!("stopping\n{}", status.progress().join("\n")),
+                AppState::Ended => "ended".to_owned(),
+            });
+        };
+        let part = HealthPart::new(listener, say);
+        self.add("health", ComponentKind::Probe, std::sync::Arc::new(part))
     }
 }

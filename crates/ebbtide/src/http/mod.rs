@@ -49,7 +49,7 @@ pub use builder::{IngressBuilder, Limits, StartIngressError, bind};
 pub use counts::IngressStats;
 pub use gate::Peer;
 pub use health::{Health, HealthState};
-pub(crate) use part::HttpPart;
+pub(crate) use part::{HealthPart, HttpPart};
 pub use phase::{Caps, StopNotice};
 pub use report::{Gap, IngressReport, LastRequest, StoppedConnections};
 pub use serving::{Ingress, IngressStop};

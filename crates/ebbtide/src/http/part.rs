@@ -1,10 +1,16 @@
-//! An HTTP ingress as a component of an application.
+//! An HTTP ingress and a health port as components of an application.
 
-use std::time::Duration;
+use std::{net::TcpListener, time::Duration};
 
 use tokio::runtime::Handle;
 
-use super::{builder::IngressBuilder, phase::Caps, report::IngressReport, serving::Ingress};
+use super::{
+    builder::IngressBuilder,
+    health::{Health, HealthState},
+    phase::Caps,
+    report::IngressReport,
+    serving::Ingress,
+};
 use crate::{
     component::{Component, Detail, Progress, Starting, Stopping},
     sync::Mutex,
@@ -23,6 +29,41 @@ pub(crate) struct HttpPart {
     builder: Mutex<Option<IngressBuilder>>,
     serving: Mutex<Option<Ingress>>,
     report: Mutex<Option<IngressReport>>,
+}
+
+type Opening = Box<dyn FnOnce() -> Result<Health, BoxError> + Send>;
+
+/// Answers from its start to its stop.
+pub(crate) struct HealthPart {
+    open: Mutex<Option<Opening>>,
+    health: Mutex<Option<Health>>,
+}
+
+impl HealthPart {
+    /// `say` is given the state when the port is there.
+    pub(crate) fn new(listener: TcpListener, say: impl FnOnce(HealthState) + Send + 'static) -> Self {
+        let open = move || {
+            let health = Health::start(listener)?;
+            say(health.state());
+            Ok(health)
+        };
+        Self { open: Mutex::new(Some(Box::new(open))), health: Mutex::new(None) }
+    }
+}
+
+impl Component for HealthPart {
+    fn start(&self, _: &Starting) -> Result<(), BoxError> {
+        let open = self.open.lock().take().ok_or("it was started before")?;
+        let health = open()?;
+        *self.health.lock() = Some(health);
+        Ok(())
+    }
+
+    fn stop(&self, _: &Stopping) -> Result<(), BoxError> {
+        let health = self.health.lock().take();
+        health.into_iter().for_each(Health::close);
+        Ok(())
+    }
 }
 
 impl HttpPart {
