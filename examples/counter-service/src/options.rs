@@ -18,7 +18,7 @@ pub struct Options {
     #[arg(long, value_name = "URL", default_value = "sqlite:counter.db")]
     pub store: String,
     /// What the cache is loaded from: postgres://USER@HOST:PORT/NAME or sqlite:FILE
-    #[arg(long, value_name = "URL", default_value = "sqlite:counter.db")]
+    #[arg(long, value_name = "URL", default_value = "sqlite:items.db")]
     pub database: String,
     /// The two columns of text that the cache is loaded with
     #[arg(long, value_name = "SQL", default_value = "SELECT name, value FROM items")]
