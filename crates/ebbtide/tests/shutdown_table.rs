@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-const WAITS: [&str; 2] = ["waits for a durable queue", "waits for the counter service"];
+const WAITS: [&str; 1] = ["waits for a durable queue"];
 const DOCTESTS: &str = "crates/ebbtide/src/manual/application.rs";
 
 fn read(path: &str) -> Option<String> {

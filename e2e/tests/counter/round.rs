@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::OnceLock,
+    sync::{Mutex, OnceLock},
     thread,
     time::{Duration, Instant},
 };
@@ -160,6 +160,21 @@ impl Books {
         }
         faults
     }
+}
+
+/// Plays rounds in lanes at the same time, since a round waits more than it works.
+pub(crate) fn in_lanes(lanes: std::ops::Range<usize>, rounds: u64, round: impl Fn(usize, u64) + Sync) {
+    let next = Mutex::new(0..rounds);
+    thread::scope(|scope| {
+        for lane in lanes {
+            let (next, round) = (&next, &round);
+            scope.spawn(move || {
+                while let Some(number) = { next.lock().unwrap().next() } {
+                    round(lane, number);
+                }
+            });
+        }
+    });
 }
 
 pub(crate) fn strings(words: &[&str]) -> Vec<String> {

@@ -2,13 +2,12 @@
 
 use std::{
     sync::Mutex,
-    thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::round::{Plan, Stage, stage, strings};
+use super::round::{Plan, Stage, in_lanes, stage, strings};
 
-/// At the same time: a round waits more than it works.
+/// So many rounds at the same time.
 const LANES: usize = 5;
 
 #[derive(Default)]
@@ -28,17 +27,7 @@ fn l_48_two_hundred_stops_at_random_moments_lose_nothing_and_refuse_nobody() {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     println!("seed {seed}");
     let sums = Mutex::new(Sums::default());
-    let next = Mutex::new(0..rounds);
-    thread::scope(|scope| {
-        for lane in 0..LANES {
-            let (stage, sums, next) = (&stage, &sums, &next);
-            scope.spawn(move || {
-                while let Some(number) = { next.lock().unwrap().next() } {
-                    one(stage, lane, number, seed, sums);
-                }
-            });
-        }
-    });
+    in_lanes(0..LANES, rounds, |lane, number| one(&stage, lane, number, seed, &sums));
     let sums = sums.into_inner().unwrap();
     println!(
         "{} stops: {} answered and counted, {} keep-alive requests raced, {} refused after the delay, longest stop {:?}",

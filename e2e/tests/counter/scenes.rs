@@ -1,6 +1,10 @@
 //! The lines of the conformance list that are scenes of their own: a long queue, a deregistration delay, and a job beside them.
 
-use std::{thread, time::Duration};
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    thread,
+    time::Duration,
+};
 
 use e2e::{
     clients::Clients,
@@ -8,7 +12,7 @@ use e2e::{
 };
 use rustix::process::Signal;
 
-use super::round::{CROWD, Plan, program, stage, strings};
+use super::round::{CROWD, Plan, in_lanes, program, stage, strings};
 
 #[test]
 fn l_01_two_hundred_queued_increments_are_counted_before_redis_is_closed() {
@@ -77,10 +81,10 @@ fn l_02_every_request_of_the_deregistration_delay_is_answered_and_readiness_says
 fn l_03_a_job_that_loads_from_a_database_never_fails_and_never_begins_after_the_stop() {
     let stage = stage();
     let rounds = if std::env::var_os("EBBTIDE_LONG").is_some() { 500 } else { 40 };
-    let mut loads = 0;
-    for number in 0..rounds {
+    let loads = AtomicI64::new(0);
+    in_lanes(10..14, rounds, |lane, number| {
         let plan = Plan {
-            lane: 2,
+            lane,
             serve: Duration::from_millis(number * 7 % 60),
             delay: Duration::ZERO,
             options: strings(&["--refresh", "3ms"]),
@@ -89,12 +93,13 @@ fn l_03_a_job_that_loads_from_a_database_never_fails_and_never_begins_after_the_
         let faults = [books.faults(), books.report_faults()].concat();
         assert!(faults.is_empty(), "round {number}: {faults:#?}");
         assert!(books.loads > 0, "it loads at once when it is started");
-        loads += books.loads;
+        loads.fetch_add(books.loads, Ordering::SeqCst);
         // What the database saw is what the report accounts for (above), and the job's stop is the first of all.
         let stop = |name: &str, which: &str| books.component(name)["stop"][which].as_f64().unwrap();
         assert!(stop("refresh", "to_ms") <= stop("loads", "from_ms"));
         assert!(stop("loads", "to_ms") <= stop("database", "from_ms"));
-    }
+    });
+    let loads = loads.into_inner();
     println!("{rounds} stops, {loads} loads, none failed, none unaccounted for");
 }
 

@@ -60,7 +60,7 @@ impl AppBuilder {
             state.progress_with(move || match status.state() {
                 AppState::Starting => "starting".to_owned(),
                 AppState::Ready => "ready".to_owned(),
-                AppState::Stopping => format!("stopping\n{}", status.progress().join("\n")),
+                AppState::Stopping => [vec!["stopping".to_owned()], status.progress()].concat().join("\n"),
                 AppState::Ended => "ended".to_owned(),
             });
         };

@@ -8,7 +8,7 @@ use hyper::{
     server::conn::{http1, http2},
     service::Service as HyperService,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::TcpStream,
     sync::{oneshot, watch},
@@ -53,6 +53,12 @@ enum Told {
     WhenBusy,
 }
 
+/// Runs the streams of an HTTP/2 connection, each a task, for as long as the connection does: handlers must not outlive a cut.
+#[derive(Clone)]
+struct Streams {
+    alive: watch::Receiver<()>,
+}
+
 /// What hyper's connections can be asked.
 trait Finishing: Future {
     fn finish(self: Pin<&mut Self>);
@@ -71,7 +77,7 @@ where
     }
 }
 
-impl<S, A> Finishing for http2::Connection<TokioIo<Socket>, S, TokioExecutor>
+impl<S, A> Finishing for http2::Connection<TokioIo<Socket>, S, Streams>
 where
     S: HyperService<Request<Incoming>, Response = hyper::Response<A>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -82,6 +88,27 @@ where
 {
     fn finish(self: Pin<&mut Self>) {
         self.graceful_shutdown();
+    }
+}
+
+impl Streams {
+    /// They end when what comes first is dropped.
+    fn new() -> (watch::Sender<()>, Self) {
+        let (connection, alive) = watch::channel(());
+        (connection, Self { alive })
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        let mut alive = self.alive.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = stream => {}
+                _ = alive.changed() => {}
+            }
+        });
     }
 }
 
@@ -108,10 +135,14 @@ impl Connection {
             Err(end) => end,
             Ok(Protocol::Two) => {
                 let (socket, closed) = self.socket();
-                let mut server = http2::Builder::new(TokioExecutor::new());
+                let (alive, streams) = Streams::new();
+                let mut server = http2::Builder::new(streams);
                 server.timer(TokioTimer::new()).max_concurrent_streams(limits.streams_per_connection);
                 server.max_header_list_size(limits.head_bytes);
-                self.drive(server.serve_connection(socket, service), closed, Protocol::Two).await
+                let end = self.drive(server.serve_connection(socket, service), closed, Protocol::Two).await;
+                drop(alive);
+                self.streams_ended().await;
+                end
             }
             Ok(_) => {
                 let (socket, closed) = self.socket();
@@ -235,6 +266,13 @@ impl Connection {
                 () = self.activity.changed.notified(), if stopping => {}
                 () = sleep(look), if stopping => {}
             }
+        }
+    }
+
+    /// Each ends at the next moment its task is run.
+    async fn streams_ended(&self) {
+        while self.activity.requests.load(Ordering::SeqCst) > 0 {
+            self.activity.changed.notified().await;
         }
     }
 
