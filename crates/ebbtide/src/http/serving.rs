@@ -152,11 +152,13 @@ async fn procedure(
     };
     let left = caps.requests.saturating_sub(Moment::now().since(since));
     let mut phase = core.phase.subscribe();
-    let forced = tokio::select! {
-        () = empty(&core.ledger) => None,
-        () = sleep(left) => None,
-        () = reached(&mut phase, |phase| phase == Phase::Cut) => Some("forced".to_owned()),
-    };
+    tokio::select! {
+        () = empty(&core.ledger) => {}
+        () = sleep(left) => {}
+        () = reached(&mut phase, |phase| phase == Phase::Cut) => {}
+    }
+    // Only `force` has gone so far before this line does.
+    let forced = (*core.phase.borrow() == Phase::Cut).then(|| "forced".to_owned());
     advance(&core.phase, Phase::Cut);
     tokio::select! {
         () = empty(&core.ledger) => {}
