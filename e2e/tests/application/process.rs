@@ -31,6 +31,9 @@ fn l_43_as_process_1_it_hears_signals_and_reaps_what_others_left() {
     #[expect(clippy::disallowed_methods, reason = "the test's own child")]
     let mut outer = std::process::Command::new("unshare");
     outer.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
+    if !rustix::process::geteuid().is_root() {
+        outer.args(["--user", "--map-root-user"]);
+    }
     outer.arg(inner.get_program()).args(inner.get_args());
     for (name, value) in inner.get_envs() {
         match value {

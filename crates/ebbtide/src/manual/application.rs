@@ -36,7 +36,8 @@
 //! What is depended on starts first and stops last; what does not depend on each other does both at the same time. A circle, a name that is
 //! given twice or is not there, and a deadline that leaves no time are refused before anything starts, with exit code 78.
 //!
-//! A start that fails, panics or takes too long stops what has started, in reverse; its error is the reason that is kept. A pool takes tasks from its
+//! A start that fails, panics or takes too long stops what has started, in reverse; its error is the reason that is kept. A start that is called off,
+//! by that or by a signal, is waited for at most 5 s (and half of a short deadline), then left behind. A pool takes tasks from its
 //! declaration on and begins to run them when it is started; if that never comes they are handed back.
 //!
 //! # The stop

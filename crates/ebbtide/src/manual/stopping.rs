@@ -91,7 +91,7 @@
 //!
 //! # Looking at a report
 //!
-//! `to_html` of a [`Report`](crate::Report) and of an [`AppReport`](crate::AppReport) makes one page: no scripts, no fonts, nothing from the network, light or dark as
+//! `to_html` of a [`Report`] and of an [`AppReport`](crate::AppReport) makes one page: no scripts, no fonts, nothing from the network, light or dark as
 //! its reader likes it. A pool's shows a bar per worker and what it ran. An application's shows a bar per component in its steps: it starts, serves, drains or
 //! closes, and where it had to, was told to cancel and kill, or did not end. An arrow says who waited for whom. The critical path, who held up the end, is
 //! drawn in ink and said in a sentence: what it would have taken without. Names are shown as text whatever is in them; of very long reports the part that

@@ -97,3 +97,73 @@ fn seconds(duration: Duration) -> String {
         format!("{:.1} s", duration.as_secs_f64())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn component(
+        name: &str,
+        needs: &[&str],
+        from: u64,
+        to: u64,
+        waited_for: Option<&str>,
+    ) -> serde_json::Value {
+        json!({
+            "name": name, "kind": "component", "depends_on": needs, "end": "stopped", "error": null, "start": null,
+            "stop": { "from_ms": from, "to_ms": to }, "budget_ms": null, "forced_ms": null, "waited_for": waited_for,
+            "held_by": [], "progress": null, "pool": null, "detail": null,
+        })
+    }
+
+    fn report(delay: u64, duration: u64, components: &[serde_json::Value]) -> AppReport {
+        let report = json!({
+            "app": "a", "reason": { "why": "asked" }, "exit_code": 0, "ready_ms": 1, "uptime_ms": 1,
+            "duration_ms": duration, "deadline_ms": 30_000, "reserve_ms": 3_000, "delay_ms": delay, "forced_ms": null,
+            "signals": [], "components": components, "timeline": [], "critical": [], "critical_path": null,
+            "warnings": [],
+        });
+        let mut report = serde_json::from_value(report).expect("a report");
+        fill(&mut report);
+        report
+    }
+
+    #[test]
+    fn the_path_goes_back_from_the_last_to_the_first_and_the_worst_is_named() {
+        let components = [
+            component("base", &[], 2_400, 2_500, Some("slow")),
+            component("slow", &["base"], 500, 2_400, Some("quick")),
+            component("beside", &["base"], 0, 700, None),
+            component("quick", &["slow"], 0, 500, None),
+        ];
+        let report = report(0, 2_500, &components);
+        let path: Vec<_> = report.critical.iter().map(|step| step.component.as_deref().unwrap()).collect();
+        assert_eq!(path, ["quick", "slow", "base"]);
+        let costs: Vec<_> = report.critical.iter().map(|step| step.cost.as_millis()).collect();
+        // Without `slow` the one beside it would have held `base` up until 0.7 s.
+        assert_eq!(costs, [500, 1_700, 100]);
+        let said = "without the stop of slow it would have been 800 ms instead of 2.5 s";
+        assert_eq!(report.critical_path.as_deref(), Some(said));
+    }
+
+    #[test]
+    fn a_branch_that_took_as_long_leaves_nobody_to_blame() {
+        let components = [component("left", &[], 0, 400, None), component("right", &[], 0, 395, None)];
+        let report = report(0, 400, &components);
+        assert_eq!(report.critical[0].cost, Duration::from_millis(5));
+        assert_eq!(report.critical_path, None);
+    }
+
+    #[test]
+    fn the_delay_is_a_step_and_one_that_hung_took_until_the_end() {
+        let mut hung = component("hung", &[], 2_000, 0, None);
+        hung["stop"]["to_ms"] = serde_json::Value::Null;
+        let report = report(2_000, 9_000, &[hung]);
+        let steps: Vec<_> = report.critical.iter().map(|step| (step.component.is_some(), step.to)).collect();
+        assert_eq!(steps, [(false, Duration::from_secs(2)), (true, Duration::from_secs(9))]);
+        let said = "without the stop of hung it would have been 2.0 s instead of 9.0 s";
+        assert_eq!(report.critical_path.as_deref(), Some(said));
+    }
+}

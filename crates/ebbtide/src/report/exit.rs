@@ -93,3 +93,79 @@ pub(super) fn meaning(code: u8) -> &'static str {
 fn hook_failed(end: ComponentEnd) -> bool {
     matches!(end, ComponentEnd::StopFailed | ComponentEnd::StopPanicked | ComponentEnd::Hung)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A clean report of an application with a pool and a resource, changed at some places.
+    fn code_of(changes: &[(&str, Value)]) -> u8 {
+        let outcomes = json!({
+            "completed": 3, "failed": 0, "panicked": 0, "cancelled": 0, "timed_out": 0, "killed": 0, "crashed": 0,
+            "abandoned": 0, "returned": 0,
+        });
+        let component = |name: &str, kind: &str, pool: Value| {
+            json!({
+                "name": name, "kind": kind, "depends_on": [], "end": "stopped", "error": null, "start": null,
+                "stop": null, "budget_ms": null, "forced_ms": null, "waited_for": null, "held_by": [],
+                "progress": null, "pool": pool, "detail": null,
+            })
+        };
+        let pool = json!({
+            "pool": "work", "procedure": "shutdown", "mode": "drain", "asked": "drain", "generation": 1,
+            "duration_ms": 1, "deadline_ms": 1, "grace_ms": 1, "failed": null, "accepted": 3, "queued": 0,
+            "running": 0, "rejected": 0, "outcomes": outcomes, "during": outcomes, "workers": [], "timeline": [],
+            "slowest": null,
+        });
+        let mut report = json!({
+            "app": "a", "reason": { "why": "asked" }, "exit_code": 0, "ready_ms": 1, "uptime_ms": 1,
+            "duration_ms": 1, "deadline_ms": 1, "reserve_ms": 1, "delay_ms": 0, "forced_ms": null, "signals": [],
+            "components": [component("redis", "resource", Value::Null), component("work", "pool", pool)],
+            "timeline": [], "critical": [], "critical_path": null, "warnings": [],
+        });
+        for (path, value) in changes {
+            *report.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value.clone();
+        }
+        code(&serde_json::from_value(report).expect("a report"))
+    }
+
+    const POOL: &str = "/components/1/pool";
+
+    #[test]
+    fn each_row_of_the_table_and_the_first_that_applies() {
+        let outcome = |which: &str, count: u64| (format!("{POOL}/{which}"), json!(count));
+        let end = |end: &str| ("/components/0/end".to_owned(), json!(end));
+        // From the last row of the table to the first: each is added to those before it, and wins.
+        let accepted = outcome("accepted", 4);
+        let rows = [
+            (0, vec![]),
+            (1, vec![outcome("outcomes/failed", 1), accepted]),
+            (14, vec![("/ready_ms".to_owned(), Value::Null)]),
+            (17, vec![end("stop_failed")]),
+            (10, vec![outcome("during/returned", 1)]),
+            (11, vec![(format!("{POOL}/mode"), json!("abort")), outcome("during/cancelled", 1)]),
+            (12, vec![outcome("during/killed", 1)]),
+            (15, vec![outcome("outcomes/abandoned", 1), outcome("accepted", 5)]),
+            (16, vec![("/forced_ms".to_owned(), json!(5))]),
+            (13, vec![outcome("accepted", 9)]),
+            (78, vec![("/reason".to_owned(), json!({ "why": "refused", "problem": "x" }))]),
+        ];
+        let mut so_far: Vec<(String, Value)> = Vec::new();
+        for (expected, changes) in rows {
+            so_far.extend(changes);
+            let changes: Vec<_> = so_far.iter().map(|(path, value)| (&**path, value.clone())).collect();
+            assert_eq!(code_of(&changes), expected, "{changes:?}");
+            assert_ne!(meaning(expected), "unknown");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_open_for_one_that_hung_in_its_start_is_not_a_failed_stop() {
+        let kept = ("/components/0/end", json!("kept_open"));
+        assert_eq!(code_of(std::slice::from_ref(&kept)), HOOK);
+        let hung = ("/components/1/end", json!("start_hung"));
+        assert_eq!(code_of(&[kept, hung, ("/ready_ms", Value::Null)]), START);
+    }
+}

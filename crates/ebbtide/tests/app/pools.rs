@@ -199,6 +199,30 @@ fn l_33_independent_pools_stop_at_the_same_time() {
 }
 
 #[test]
+fn the_task_that_held_up_the_stop_is_named() {
+    let app = App::builder("held-up").embedded();
+    let store = app.resource("store", open, drop);
+    let pool = app.pool("drawing", Pool::builder().workers(1..=1).using(&store)).unwrap();
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let body = move |_: &mut ebbtide::Lease<Arc<Store>>, _: &ebbtide::Context<'_, _>| {
+        gate.recv().unwrap();
+        thread::sleep(400 * MILLI);
+    };
+    let handle = pool.task("render").submit(body).unwrap();
+    let status = app.status();
+    let running = app.run();
+    until(|| status.is_ready() && pool.stats().running == 1);
+    running.stop_handle().stop();
+    until(|| status.progress().iter().any(|line| line == "drawing is stopping: 1 running, 0 waiting"));
+    go.send(()).unwrap();
+    let report = running.wait();
+    let expected = format!("without task {} \"render\" of drawing it would have been ", handle.id());
+    let sentence = report.critical_path.clone().unwrap();
+    assert!(sentence.starts_with(&expected), "{sentence}");
+    assert_eq!(report.critical.last().unwrap().component.as_deref(), Some("store"));
+}
+
+#[test]
 fn l_35_a_panic_during_the_drain_ends_its_task_only() {
     let app = App::builder("panics").embedded();
     let pool = app.pool("work", Pool::builder().workers(1..=2)).unwrap();
