@@ -310,6 +310,11 @@ impl Header {
         }
     }
 
+    #[inline]
+    pub(crate) fn has_timeout(&self) -> bool {
+        self.extras().is_some_and(|extras| extras.timeout.is_some())
+    }
+
     /// Arms the timeout at the start of the body; `ring` is called when it passes.
     #[inline]
     pub(crate) fn arm_timeout(&self, ring: impl FnOnce() + Send + 'static) {

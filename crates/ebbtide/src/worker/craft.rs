@@ -77,6 +77,13 @@ impl Craft<Stateless> {
 }
 
 impl<I: Isolation> Craft<I> {
+    /// True if a task that ends well may still mean something for its worker.
+    #[inline]
+    pub(crate) fn has_limits(&self) -> bool {
+        let Limits { tasks, failures, size, .. } = &self.limits;
+        tasks.is_some() || failures.is_some() || size.is_some() || self.measure.is_some()
+    }
+
     pub(crate) fn new(build: Build<I::State>, after_panic: AfterPanic) -> Self {
         Self {
             build,

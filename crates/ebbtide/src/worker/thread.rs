@@ -17,12 +17,13 @@ use crate::{
     clock::Moment,
     queue::Tray,
     task::{
-        cell,
+        cell::{self, Runnable},
         context::Context,
         entry::{Body, Entry},
         error::panic_message,
         gate::{self, Gate, Here},
         id::TaskId,
+        inline::InlineTask,
         isolation::Isolation,
         outcome::{CancelReason, Outcome},
         panics,
@@ -207,45 +208,13 @@ impl<I: Isolation> ThreadWorker<I> {
         self.employer.snapshot(&self.seat, snapshot);
     }
 
+    #[inline]
     fn run_one(&self, entry: Entry<I>, state: &mut I::State, tally: &mut Tally) -> After {
-        let (id, accepted) = (entry.id, entry.accepted_at);
+        let Entry { id, accepted_at: accepted, body } = entry;
         let timed = (accepted != Moment::default()).then(Moment::now);
-        let (outcome, kept, name) = match entry.body {
-            Body::Inline(task) => {
-                self.seat.begin(id, None);
-                let context = self.context(id, None);
-                let ended = catch_unwind(AssertUnwindSafe(|| task.run(state, &context)));
-                let outcome = match ended {
-                    Ok(Ok(())) => Outcome::Completed,
-                    Ok(Err(error)) => {
-                        let error = crate::task::error::TaskError::from_body(error, context.cancel_reason());
-                        error.outcome()
-                    }
-                    Err(payload) => {
-                        panics::drop_quietly(payload);
-                        Outcome::Panicked
-                    }
-                };
-                (outcome, self.finish(id, outcome, || ()), None)
-            }
-            Body::Cell(cell) => {
-                let header = cell.header();
-                self.seat.begin(id, Some(header));
-                let any = Arc::downgrade(&cell);
-                header.arm_timeout(move || {
-                    if let Some(cell) = any.upgrade() {
-                        let _ = cell::cancel(&(cell as _), CancelReason::Timeout);
-                    }
-                });
-                let outcome = cell.run(state, &self.context(id, Some(header)));
-                let name = header.name().cloned();
-                let kept = self.finish(id, outcome, || header.settle(outcome));
-                if !kept {
-                    cell.discard();
-                }
-                panics::drop_quietly(cell);
-                (outcome, kept, name)
-            }
+        let (outcome, kept) = match body {
+            Body::Inline(task) => self.run_inline(id, task, state),
+            Body::Cell(cell) => self.run_cell(id, cell, state),
         };
         if !kept {
             return After::Lost;
@@ -253,10 +222,57 @@ impl<I: Isolation> ThreadWorker<I> {
         if let Some(started) = timed {
             self.employer.timed(accepted, started, Moment::now());
         }
-        if outcome != Outcome::Completed {
-            self.employer.unusual(id, name.as_ref(), outcome);
+        if outcome == Outcome::Completed && !self.craft.has_limits() {
+            return After::GoOn;
         }
         self.after(outcome, state, tally)
+    }
+
+    /// Gives how it ended, and false if it was abandoned.
+    #[inline]
+    fn run_inline(&self, id: TaskId, task: InlineTask<I>, state: &mut I::State) -> (Outcome, bool) {
+        self.seat.begin(id, None);
+        let context = self.context(id, None);
+        let ended = catch_unwind(AssertUnwindSafe(|| task.run(state, &context)));
+        let outcome = match ended {
+            Ok(Ok(())) => Outcome::Completed,
+            Ok(Err(error)) => {
+                crate::task::error::TaskError::from_body(error, context.cancel_reason()).outcome()
+            }
+            Err(payload) => {
+                panics::drop_quietly(payload);
+                Outcome::Panicked
+            }
+        };
+        let kept = self.finish(id, outcome, || ());
+        if kept && outcome != Outcome::Completed {
+            self.employer.unusual(id, None, outcome);
+        }
+        (outcome, kept)
+    }
+
+    /// Gives how it ended, and false if it was abandoned.
+    #[inline]
+    fn run_cell(&self, id: TaskId, cell: Arc<dyn Runnable<I>>, state: &mut I::State) -> (Outcome, bool) {
+        let header = cell.header();
+        self.seat.begin(id, Some(header));
+        if header.has_timeout() {
+            let any = Arc::downgrade(&cell);
+            header.arm_timeout(move || {
+                if let Some(cell) = any.upgrade() {
+                    let _ = cell::cancel(&(cell as _), CancelReason::Timeout);
+                }
+            });
+        }
+        let outcome = cell.run(state, &self.context(id, Some(header)));
+        let kept = self.finish(id, outcome, || header.settle(outcome));
+        if !kept {
+            cell.discard();
+        } else if outcome != Outcome::Completed {
+            self.employer.unusual(id, header.name(), outcome);
+        }
+        panics::drop_quietly(cell);
+        (outcome, kept)
     }
 
     fn context<'c>(&'c self, id: TaskId, header: Option<&'c crate::task::header::Header>) -> Context<'c, I> {
