@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A worker may take one in so many of the places a queue has onto its tray: a small queue is not emptied onto trays.
-const SHARE: usize = if cfg!(shuttle) { 2 } else { 64 };
+const SHARE: usize = if cfg!(shuttle) { 2 } else { 32 };
 /// A submitter that waits for room is called when so many times what a worker takes at once is free: a call costs as much as
 /// a hundred short tasks, and whoever comes for one place comes again for the next.
 const ROOM_FOR: usize = 8;

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// At most so many lie on a tray.
-pub(super) const MOST: usize = 31;
+pub(super) const MOST: usize = 63;
 /// A worker takes as many as it runs in so long. A task that is longer than that goes alone.
 const STRETCH: Duration = Duration::from_micros(50);
 
@@ -197,7 +197,7 @@ mod tests {
             pace.most
         };
         let short: Vec<_> = (0..7).map(|_| step(&mut pace, 100)).collect();
-        assert_eq!(short, [0, 1, 3, 7, 15, 31, 31]);
+        assert_eq!(short, [0, 1, 3, 7, 15, 31, 63]);
         step(&mut pace, 100_000);
         assert_eq!(step(&mut pace, 100_000), 0, "a long task goes alone");
     }
