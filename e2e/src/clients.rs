@@ -158,7 +158,11 @@ impl Client {
 fn read_head(socket: &mut TcpStream) -> io::Result<(String, usize)> {
     let (mut all, mut part) = (Vec::new(), [0; 1024]);
     loop {
-        let bytes = socket.read(&mut part)?;
+        let bytes = match socket.read(&mut part) {
+            // The process was suspended and goes on.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
         if bytes == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

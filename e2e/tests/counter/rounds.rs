@@ -17,6 +17,8 @@ struct Sums {
     raced: u64,
     refused: usize,
     longest: Duration,
+    /// What the report of the longest stop says of it.
+    held_up: String,
     faults: Vec<String>,
 }
 
@@ -30,8 +32,8 @@ fn l_48_two_hundred_stops_at_random_moments_lose_nothing_and_refuse_nobody() {
     in_lanes(0..LANES, rounds, |lane, number| one(&stage, lane, number, seed, &sums));
     let sums = sums.into_inner().unwrap();
     println!(
-        "{} stops: {} answered and counted, {} keep-alive requests raced, {} refused after the delay, longest stop {:?}",
-        sums.rounds, sums.answered, sums.raced, sums.refused, sums.longest
+        "{} stops: {} answered and counted, {} keep-alive requests raced, {} refused after the delay, longest stop {:?}: {}",
+        sums.rounds, sums.answered, sums.raced, sums.refused, sums.longest, sums.held_up
     );
     assert!(sums.faults.is_empty(), "seed {seed}: {:#?}", sums.faults);
     assert_eq!(sums.rounds, rounds);
@@ -56,7 +58,12 @@ fn one(stage: &Stage, lane: usize, number: u64, seed: u128, sums: &Mutex<Sums>) 
     sums.answered += books.tally.answered;
     sums.raced += books.tally.raced;
     sums.refused += books.tally.refused.len();
-    sums.longest = sums.longest.max(books.took);
+    if books.took > sums.longest {
+        sums.longest = books.took;
+        let api = &books.component("api")["detail"];
+        let path = &books.ended.report["critical_path"];
+        sums.held_up = format!("{path}; listener {}, last {}", api["listener_closed_ms"], api["last"]);
+    }
     sums.faults.extend(faults.into_iter().map(|fault| format!("round {number}: {fault}")));
 }
 

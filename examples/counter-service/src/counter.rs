@@ -129,10 +129,9 @@ impl Store {
 impl Redis {
     fn connect(&self) -> Result<redis::Connection, CounterError> {
         let wrong = |error| CounterError::Redis(self.url.clone(), error);
-        let connection = self.client.get_connection_with_timeout(PATIENCE).map_err(wrong)?;
-        connection.set_read_timeout(Some(PATIENCE)).map_err(wrong)?;
-        connection.set_write_timeout(Some(PATIENCE)).map_err(wrong)?;
-        Ok(connection)
+        // No time-out for reads and writes: with one, a process that was suspended and goes on (SIGSTOP, SIGCONT) has its reads interrupted,
+        // and an increment that was counted would look as if it had failed. A Redis that hangs is what the deadline is for.
+        self.client.get_connection_with_timeout(PATIENCE).map_err(wrong)
     }
 
     fn give_back(&self, connection: redis::Connection) {

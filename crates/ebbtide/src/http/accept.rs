@@ -35,7 +35,12 @@ pub(crate) struct Closed {
     pub(crate) at: Moment,
 }
 
-pub(crate) async fn accept<S, B>(listener: TcpListener, core: Arc<Core>, service: S, limits: Limits) -> Closed
+pub(crate) async fn accept<S, B>(
+    listener: TcpListener,
+    core: Arc<Core>,
+    service: S,
+    (limits, traffic): (Limits, Option<Traffic>),
+) -> Closed
 where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
@@ -86,9 +91,7 @@ where
     }
     let Ok(listener) = listener.into_std() else { return Closed { gap: None, at: Moment::now() } };
     // Whoever is in the backlog was accepted by the system: the limit of connections was for others.
-    let local = core.ledger.address.ip().is_loopback();
-    let quiet = Moment::now().since(last) >= RECENT;
-    let traffic = if local && quiet { Traffic::None } else { Traffic::Likely };
+    let traffic = traffic.unwrap_or_else(|| seen(&core, last));
     let gap = backlog::close(listener, traffic, move |stream, _| {
         let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
         match stream {
@@ -101,4 +104,10 @@ where
     });
     let gap = gap.await;
     Closed { gap: Some(gap), at: Moment::now() }
+}
+
+fn seen(core: &Core, last: Moment) -> Traffic {
+    let local = core.ledger.address.ip().is_loopback();
+    let quiet = Moment::now().since(last) >= RECENT;
+    if local && quiet { Traffic::None } else { Traffic::Likely }
 }

@@ -12,7 +12,7 @@ use hyper::{Response, body::Body};
 use tokio::runtime::Handle;
 use tower_service::Service;
 
-use super::{accept, body::RequestBody, serving::Ingress};
+use super::{accept, backlog::Traffic, body::RequestBody, serving::Ingress};
 use crate::{policy, task::error::BoxError};
 
 /// An ingress that is being set up. See [`Ingress::builder`].
@@ -22,6 +22,8 @@ pub struct IngressBuilder {
     name: Arc<str>,
     limits: Limits,
     runtime: Option<Handle>,
+    /// Whether somebody may be connecting when it stops; looked at if it is not said.
+    traffic: Option<Traffic>,
 }
 
 /// What clients may take.
@@ -75,7 +77,7 @@ pub fn bind(address: impl ToSocketAddrs + fmt::Display) -> Result<TcpListener, S
 
 impl IngressBuilder {
     pub(crate) fn new(name: Arc<str>) -> Self {
-        Self { name, limits: Limits::default(), runtime: None }
+        Self { name, limits: Limits::default(), runtime: None, traffic: None }
     }
 
     /// What clients may take.
@@ -92,6 +94,12 @@ impl IngressBuilder {
 
     pub(crate) fn name(&self) -> Arc<str> {
         Arc::clone(&self.name)
+    }
+
+    /// Whoever connects in its last moment may be reset: it is worth less than a quick stop.
+    pub(crate) fn closes_quickly(mut self) -> Self {
+        self.traffic = Some(Traffic::None);
+        self
     }
 
     pub(crate) fn runtime_or(mut self, here: Handle) -> Self {
@@ -131,7 +139,7 @@ impl IngressBuilder {
         let _inside = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(unusable)?;
         let (ingress, core) = Ingress::new(Arc::clone(&self.name), address, runtime.clone());
-        let accepting = runtime.spawn(accept::accept(listener, core, service, self.limits));
+        let accepting = runtime.spawn(accept::accept(listener, core, service, (self.limits, self.traffic)));
         ingress.accepts(accepting);
         Ok(ingress)
     }

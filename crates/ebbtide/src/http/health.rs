@@ -143,7 +143,8 @@ impl Health {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build().map_err(wrong)?;
         let state = HealthState::new();
         let limits = Limits { connections: 256, head_timeout: Duration::from_secs(10), ..Limits::default() };
-        let ingress = Ingress::builder("health").limits(limits).runtime(runtime.handle().clone());
+        let ingress =
+            Ingress::builder("health").limits(limits).closes_quickly().runtime(runtime.handle().clone());
         let ingress = ingress.start(listener, Probes { state: state.clone() })?;
         let (end, ended) = oneshot::channel();
         let serve = move || serve(&runtime, &ingress, ended);
