@@ -32,17 +32,28 @@ struct Jam {
 }
 
 fn jam(workers: usize) -> Jam {
+    jam_of(workers, BEHIND)
+}
+
+/// Everything is queued before anything runs, so that the workers find enough to take several.
+fn jam_of(workers: usize, behind: usize) -> Jam {
     let pool =
         Pool::builder().name("jam").workers(workers..=workers).queue(8_192).grace(Duration::from_millis(50));
     let pool = pool.build().unwrap();
     let (gate, ran) = (Gate::new(), Arc::new(AtomicU64::new(0)));
     let order = Arc::new(Mutex::new(Vec::new()));
+    let begin = Gate::new();
+    for _ in 0..workers {
+        let begin = begin.clone();
+        pool.execute(move |_: &Me| begin.pass()).unwrap();
+    }
+    begin.await_comers(workers);
     for _ in 0..BEFORE {
         pool.execute(|_: &Me| ()).unwrap();
     }
     let long = gate.clone();
     pool.execute(move |_: &Me| long.pass()).unwrap();
-    let behind = (0..BEHIND)
+    let behind = (0..behind)
         .map(|number| {
             let (ran, order) = (Arc::clone(&ran), Arc::clone(&order));
             let task = move |_: &Me| {
@@ -53,6 +64,7 @@ fn jam(workers: usize) -> Jam {
             pool.submit(task).unwrap()
         })
         .collect();
+    begin.open();
     gate.await_comers(1);
     Jam { pool, gate, ran, behind, order }
 }
@@ -72,8 +84,8 @@ fn end<T: Send + 'static>(handle: Handle<T>) -> Outcome {
 
 #[test]
 fn none_waits_behind_a_long_task_while_another_worker_is_there() {
-    for _ in 0..20 {
-        let Jam { pool, gate, behind, .. } = jam(2);
+    for behind in [1, 2, 5, 10, 20, 40, 60, 600].repeat(3) {
+        let Jam { pool, gate, behind, .. } = jam_of(2, behind);
         for (number, mut handle) in behind.into_iter().enumerate() {
             assert_eq!(handle.wait_timeout(LONG).unwrap(), number);
         }
