@@ -96,6 +96,11 @@ public final class Race {
                 if (bounded) throw new NotOffered("its queue has no bound at which a submit waits");
                 pool = new ForkJoinPool(workers, ForkJoinWorker::new, null, true);
             }
+            case "jdk scheduled" -> {
+                ScheduledThreadPoolExecutor executor = new ScheduledThreadPoolExecutor(workers, Worker::new);
+                executor.prestartAllCoreThreads();
+                pool = executor;
+            }
             default -> throw new NotOffered("is not a contender of the JDK");
         }
         for (int round = 0; round < 50; round++) {
@@ -189,6 +194,22 @@ public final class Race {
             long begin = System.nanoTime();
             waits[i] = pool.submit((Callable<Long>) () -> System.nanoTime() - begin).get();
         }
+        Arrays.sort(waits);
+        return new double[] {waits[size * 50 / 100], waits[Math.min(size * 99 / 100, size - 1)]};
+    }
+
+    static double[] late(ExecutorService pool, int size) throws Exception {
+        long[] waits = new long[size];
+        int[] points = new int[1];
+        CountDownLatch done = new CountDownLatch(1);
+        long begin = System.nanoTime();
+        ((ScheduledExecutorService) pool).scheduleAtFixedRate(() -> {
+            long now = System.nanoTime();
+            int point = points[0]++;
+            if (point < size) waits[point] = Math.max(now - begin - (point + 1) * 1_000_000L, 0);
+            if (point == size - 1) done.countDown();
+        }, 1, 1, TimeUnit.MILLISECONDS);
+        done.await();
         Arrays.sort(waits);
         return new double[] {waits[size * 50 / 100], waits[Math.min(size * 99 / 100, size - 1)]};
     }
@@ -299,7 +320,9 @@ public final class Race {
         int producers = Integer.parseInt(words[1]), workers = Integer.parseInt(words[2]);
         int size = Integer.parseInt(words[3]);
         counters = new Counter[0];
-        boolean bounded = kind.equals("bounded");
+        boolean bounded = kind.equals("bounded"), scheduled = name.equals("jdk scheduled");
+        if (kind.equals("late") && !scheduled) throw new NotOffered("has no schedules");
+        if (scheduled && !kind.equals("late")) throw new NotOffered("runs the 1 ms job only");
         ExecutorService pool = start(name, workers, bounded ? 128 : size + 2 * WINDOW, bounded);
         try {
             return switch (kind) {
@@ -309,6 +332,7 @@ public final class Race {
                 case "burst" -> burst(pool, size);
                 case "ping-pong" -> pingPong(pool, size);
                 case "idle" -> idle(pool, size);
+                case "late" -> late(pool, size);
                 case "fan" -> fan(pool, size);
                 case "uneven" -> uneven(pool, size);
                 case "drain" -> drain(pool, size);

@@ -2,7 +2,7 @@
 //!
 //! Everything is generic over the closure, never boxed on the way: a pool that boxes pays for it, one that does not does not.
 
-use std::{any::Any, fmt};
+use std::{any::Any, fmt, time::Duration};
 
 /// What a round asks a pool to be.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,12 @@ pub(crate) trait Contender: Send + Sync + Sized + 'static {
         tasks: I,
     ) -> Vec<impl Wait<T>> {
         tasks.map(|task| self.submit(task)).collect()
+    }
+
+    /// Runs something again and again until the pool is gone: first after one period, then on a grid that does not drift, once for each of its
+    /// points even if late.
+    fn every(&self, _period: Duration, _run: impl FnMut() + Send + 'static) -> Result<(), NotOffered> {
+        Err(NotOffered("has no schedules"))
     }
 
     /// Finishes everything accepted and returns when the workers are done.

@@ -13,6 +13,7 @@ pub(crate) enum Kind {
     PingPong,
     Idle,
     IdleCpu,
+    Late,
     Bounded,
     Fan,
     Uneven,
@@ -41,7 +42,7 @@ pub(crate) struct Lap {
 /// What came of a lap: `= VALUE…`, one line. Nanoseconds, or bytes where the scenario says so.
 pub(crate) type Values = Vec<f64>;
 
-const WORDS: [(Kind, &str); 19] = [
+const WORDS: [(Kind, &str); 20] = [
     (Kind::Fire, "fire"),
     (Kind::Handle, "handle"),
     (Kind::Many, "many"),
@@ -50,6 +51,7 @@ const WORDS: [(Kind, &str); 19] = [
     (Kind::PingPong, "ping-pong"),
     (Kind::Idle, "idle"),
     (Kind::IdleCpu, "idle-cpu"),
+    (Kind::Late, "late"),
     (Kind::Bounded, "bounded"),
     (Kind::Fan, "fan"),
     (Kind::Uneven, "uneven"),

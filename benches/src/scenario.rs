@@ -81,7 +81,7 @@ const FIRE: &str = "empty tasks without handles, per task; producers to workers"
 const HANDLE: &str = "empty tasks whose handles are all awaited, 1000 in flight per producer, per task";
 
 /// Everything, in the order in which it is run.
-pub(crate) const ALL: [Scenario; 30] = [
+pub(crate) const ALL: [Scenario; 31] = [
     new(&["fire-1to1"], Kind::Fire, (1, 1), (40_000, 400_000), FIRE),
     new(&["fire-1to2"], Kind::Fire, (1, 2), (40_000, 400_000), FIRE),
     new(&["fire-2to2"], Kind::Fire, (2, 2), (40_000, 400_000), FIRE),
@@ -120,6 +120,16 @@ pub(crate) const ALL: [Scenario; 30] = [
     at_most(
         5,
         new(&["idle-cpu"], Kind::IdleCpu, (1, 2), (100, 1_000), "CPU time of an idle pool, per second"),
+    ),
+    at_most(
+        5,
+        new(
+            &["late-1ms-p50", "late-1ms-p99"],
+            Kind::Late,
+            (1, 1),
+            (500, 2_000),
+            "a job at a fixed rate of 1 ms: from each point of its grid to the run's first line",
+        ),
     ),
     new(
         &["bounded-128"],

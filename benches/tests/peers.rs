@@ -44,6 +44,30 @@ fn two_contenders_race_and_the_results_are_written() {
     assert!(std::fs::read_to_string(plots.join("ping-pong.svg")).unwrap().contains("<svg"));
 }
 
+/// What a job's lateness is measured against: both rows for whom it is asked of, and a word about who has no schedules.
+#[test]
+fn the_lateness_of_a_job_is_measured_where_there_are_schedules() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("late.json");
+    let names = ["ebbtide", "tokio interval", "threadpool"].map(|name| ["--contender", name]).concat();
+    let what = ["--only", "late-1ms-p50", "--quick", "--rounds", "1", "--json", json.to_str().unwrap()];
+    let output = peers(&[&names[..], &what[..]].concat());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}");
+    let results: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let median = |scenario: &str, contender: &str| {
+        let rows = results["rows"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["scenario"] == scenario && row["contender"] == contender);
+        row.and_then(|row| row["median_ns"].as_f64())
+    };
+    for contender in ["ebbtide", "tokio interval"] {
+        let (half, most) = (median("late-1ms-p50", contender), median("late-1ms-p99", contender));
+        assert!(half.is_some_and(|half| 0.0 < half) && half <= most, "{contender}: {printed}");
+    }
+    assert_eq!(median("late-1ms-p50", "threadpool"), None, "it has no schedules");
+    assert!(printed.contains("has no schedules"), "and that is said: {printed}");
+}
+
 #[test]
 fn a_wrong_name_is_an_error_that_names_the_right_ones() {
     for (args, known) in [(["--only", "fires"], "fire-1to1"), (["--contender", "raion"], "rayon")] {

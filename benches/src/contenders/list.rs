@@ -35,7 +35,7 @@ const fn rust(name: &'static str, about: &'static str) -> Entry {
 }
 
 /// Everybody.
-pub(crate) const ALL: [Entry; 21] = [
+pub(crate) const ALL: [Entry; 23] = [
     rust(OURS, "Pool<Stateless> of fixed size, defaults, all accounting on"),
     rust("crossbeam-channel", "40 lines by hand: a channel, threads, boxed closures, oneshot replies"),
     rust("kanal", "the same on kanal"),
@@ -50,6 +50,7 @@ pub(crate) const ALL: [Entry; 21] = [
     rust("rayon par_iter", "the real job only, as rayon means it"),
     rust("tokio spawn_blocking", "multi-thread runtime, as many blocking threads as workers"),
     rust("tokio spawn", "multi-thread runtime, a future without an await"),
+    rust("tokio interval", "the 1 ms job only: interval in a task of its own, multi-thread runtime"),
     rust("blocking", "unblock; its one pool limited by BLOCKING_MAX_THREADS"),
     rust("affinitypool", "spawn; its future waited for with block_on"),
     Entry {
@@ -63,6 +64,11 @@ pub(crate) const ALL: [Entry; 21] = [
         home: Home::Jvm,
     },
     Entry { name: "jdk forkjoin", about: "ForkJoinPool, async mode", home: Home::Jvm },
+    Entry {
+        name: "jdk scheduled",
+        about: "the 1 ms job only: ScheduledThreadPoolExecutor, scheduleAtFixedRate",
+        home: Home::Jvm,
+    },
     Entry { name: "piscina", about: "worker threads, run() of an empty function", home: Home::Node },
     Entry { name: "tinypool", about: "worker threads, run() of an empty function", home: Home::Node },
 ];
@@ -85,6 +91,8 @@ pub(crate) fn run(name: &str, lap: Lap) -> Result<Values, NotOffered> {
         "rayon par_iter" => return Err(NotOffered("is no pool; runs the real job only")),
         "tokio spawn_blocking" => course::run::<runtimes::SpawnBlocking>,
         "tokio spawn" => course::run::<runtimes::Spawn>,
+        "tokio interval" if lap.kind == Kind::Late => course::run::<runtimes::Interval>,
+        "tokio interval" => return Err(NotOffered("is no pool; runs the 1 ms job only")),
         "blocking" => course::run::<runtimes::Blocking>,
         "affinitypool" => course::run::<runtimes::Affinity>,
         _ => return Err(NotOffered("is not a contender of this program")),

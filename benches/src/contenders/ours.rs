@@ -1,8 +1,8 @@
 //! ebbtide, with its accounting on and its defaults left alone: sampled timing, deadlines, reports.
 
-use std::any::Any;
+use std::{any::Any, time::Duration};
 
-use ebbtide::{Handle, Pool, Shutdown, Stateless};
+use ebbtide::{Handle, MissedTicks, Pool, Shutdown, Stateless};
 
 use crate::contender::{Contender, NotOffered, Room, Setup, Wait};
 
@@ -31,6 +31,13 @@ impl Contender for Ebbtide {
     ) -> Vec<Handle<T>> {
         let tasks = tasks.map(|task| move |_: &ebbtide::Context<'_, Stateless>| task());
         self.0.submit_many(tasks).unwrap_or_else(|_| panic!("an open pool accepts"))
+    }
+
+    fn every(&self, period: Duration, mut run: impl FnMut() + Send + 'static) -> Result<(), NotOffered> {
+        let job = self.0.every(period).rate().first_after(period).missed(MissedTicks::Burst);
+        let started = job.start(move |_| run());
+        assert!(started.is_ok(), "an open pool takes jobs");
+        Ok(())
     }
 
     fn drain(self) -> Result<(), NotOffered> {

@@ -1,10 +1,10 @@
-//! Pools that belong to a runtime: rayon, tokio (two ways), blocking, affinitypool.
+//! Pools that belong to a runtime: rayon, tokio (three ways), blocking, affinitypool.
 //!
 //! Where a handle is a future the submitting thread waits for it with `futures_lite::future::block_on`.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
-use tokio::{runtime::Runtime, task::JoinHandle};
+use tokio::{runtime::Runtime, task::JoinHandle, time::Instant};
 
 use crate::contender::{Contender, NotOffered, Reply, Setup, Wait, replying};
 
@@ -16,6 +16,9 @@ pub(crate) struct SpawnBlocking(Runtime);
 
 /// `tokio`, `spawn` of a future without an await on the multi-thread runtime.
 pub(crate) struct Spawn(Runtime);
+
+/// `tokio`, `interval` in a task of its own on a runtime like that of `spawn`, with its timers.
+pub(crate) struct Interval(Spawn);
 
 /// `blocking`: one pool per process, sized by `BLOCKING_MAX_THREADS`, which the race sets for the contender's process.
 pub(crate) struct Blocking;
@@ -75,6 +78,36 @@ impl Contender for Spawn {
 
     fn submit<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(&self, task: F) -> JoinHandle<T> {
         self.0.spawn(async move { task() })
+    }
+}
+
+impl Contender for Interval {
+    fn start(setup: Setup) -> Result<Self, NotOffered> {
+        let workers = setup.unbounded()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_time().build();
+        Ok(Self(Spawn(runtime.expect("threads can be started"))))
+    }
+
+    fn execute<F: FnOnce() + Send + 'static>(&self, task: F) {
+        self.0.execute(task);
+    }
+
+    fn submit<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(&self, task: F) -> JoinHandle<T> {
+        self.0.submit(task)
+    }
+
+    fn every(&self, period: Duration, mut run: impl FnMut() + Send + 'static) -> Result<(), NotOffered> {
+        // Its default for ticks that were missed is a burst.
+        let first = Instant::now() + period;
+        drop(self.0.0.spawn(async move {
+            let mut interval = tokio::time::interval_at(first, period);
+            loop {
+                interval.tick().await;
+                run();
+            }
+        }));
+        Ok(())
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn run<C: Contender>(lap: Lap) -> Result<Values, NotOffered> {
         Kind::PingPong => latency::ping_pong::<C>(lap),
         Kind::Idle => latency::idle::<C>(lap),
         Kind::IdleCpu => latency::idle_cpu::<C>(lap),
+        Kind::Late => latency::late::<C>(lap),
         Kind::Drain => stop::drain::<C>(lap),
         Kind::Stretch => stop::stretch::<C>(lap),
         Kind::Abort => stop::abort::<C>(lap),

@@ -6,7 +6,11 @@
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
 };
+
+#[cfg(target_os = "linux")]
+use std::num::NonZeroU64;
 
 use crate::{
     clock::Moment,
@@ -72,8 +76,26 @@ fn run() {
         match due {
             // What rings is ours, but a panic in it must not stop the clock for everybody.
             Ok(ring) => drop(catch_unwind(AssertUnwindSafe(ring))),
-            Err(Some(moment)) => sync::park_timeout(moment.since(now)),
+            Err(Some(moment)) => sleep(moment.since(now)),
             Err(None) => sync::park(),
         }
     }
+}
+
+/// Sleeps without the slack that the kernel gives to every thread, 50 µs as a rule, to wake several at once: it would be what everything
+/// timed is late by.
+#[cfg(target_os = "linux")]
+fn sleep(duration: Duration) {
+    use rustix::thread::set_current_timer_slack as set_slack;
+
+    // Where it may not be set, it is later by that much.
+    let _ = set_slack(Some(NonZeroU64::MIN));
+    sync::park_timeout(duration);
+    // Threads inherit it, and an alarm may start workers: how they sleep is not ours to say.
+    let _ = set_slack(None);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sleep(duration: Duration) {
+    sync::park_timeout(duration);
 }
