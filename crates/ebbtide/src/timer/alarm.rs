@@ -75,6 +75,21 @@ mod tests {
         drop(alarms);
     }
 
+    /// Whoever is started by an alarm sleeps as others do.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_rings_has_the_slack_of_other_threads() {
+        use rustix::thread::current_timer_slack;
+
+        let (sender, receiver) = mpsc::channel();
+        let ring = move || sender.send(current_timer_slack().ok()).unwrap_or_default();
+        let alarm = Alarm::at(Moment::now().plus(Duration::from_millis(20)), ring);
+        let rung = receiver.recv_timeout(Duration::from_secs(10)).expect("it rings");
+        assert_eq!(rung, current_timer_slack().ok());
+        assert!(rung.is_some_and(|nanos| nanos > 1), "{rung:?}");
+        drop(alarm);
+    }
+
     #[test]
     fn a_panic_does_not_stop_the_clock() {
         let (sender, receiver) = mpsc::channel();
