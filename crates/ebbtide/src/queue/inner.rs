@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A worker may take one in so many of the places a queue has onto its tray: a small queue is not emptied onto trays.
-const SHARE: usize = if cfg!(shuttle) { 2 } else { 32 };
+const SHARE: usize = if cfg!(shuttle) { 2 } else { 8 };
 /// A submitter that waits for room is called when so many times what a worker takes at once is free: a call costs as much as
 /// a hundred short tasks, and whoever comes for one place comes again for the next.
 const ROOM_FOR: usize = 8;
@@ -264,7 +264,7 @@ impl<I: Isolation> Inner<I> {
         tray.step(extra + 1, Moment::now());
         if extra > 0 {
             lane.on_trays = Some(level);
-            tray.fill(level, lane.take_front(level, extra));
+            tray.fill(level, lane.waiting(level), extra);
         }
     }
 
@@ -279,7 +279,8 @@ impl<I: Isolation> Inner<I> {
             self.note_started(tray.lane, level, started);
             while let Some(entry) = entries.pop_front() {
                 if entry.start(tray.worker) {
-                    tray.fill(level, entries.into_iter());
+                    let rest = entries.len();
+                    tray.fill(level, &mut entries, rest);
                     self.note_started(tray.lane, level, 1);
                     return Some(entry);
                 }

@@ -135,9 +135,9 @@ impl<I: Isolation> Lane<I> {
         }
     }
 
-    /// Takes tasks from the front to be put onto a tray; they go on counting as waiting.
-    pub(super) fn take_front(&mut self, level: usize, count: usize) -> impl Iterator<Item = Entry<I>> {
-        self.levels[level].entries.drain(..count)
+    /// Where a level's tasks wait, to be put onto a tray from the front; they go on counting as waiting.
+    pub(super) fn waiting(&mut self, level: usize) -> &mut VecDeque<Entry<I>> {
+        &mut self.levels[level].entries
     }
 
     /// Puts back what lay on a tray, in its order, before everything else.

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// At most so many lie on a tray.
-pub(super) const MOST: usize = 63;
+pub(super) const MOST: usize = 255;
 /// A worker takes as many as it runs in so long. A task that is longer than that goes alone.
 const STRETCH: Duration = Duration::from_micros(50);
 
@@ -132,11 +132,17 @@ impl<I: Isolation> Tray<I> {
         self.load.lock().pace.taken = None;
     }
 
-    pub(super) fn fill(&self, level: usize, entries: impl Iterator<Item = Entry<I>>) {
+    /// Puts the first `count` of a level's queue here.
+    pub(super) fn fill(&self, level: usize, queue: &mut VecDeque<Entry<I>>, count: usize) {
         let mut load = self.load.lock();
         debug_assert!(load.entries.is_empty() || load.level == level);
         load.level = level;
-        load.entries.extend(entries);
+        if load.entries.is_empty() && count == queue.len() {
+            // The queue's slots come here and the empty ones of this tray go there: nothing is moved.
+            std::mem::swap(&mut load.entries, queue);
+        } else {
+            load.entries.extend(queue.drain(..count));
+        }
         self.count.store(load.entries.len(), Ordering::Relaxed);
     }
 
@@ -196,8 +202,8 @@ mod tests {
             now = now.plus(Duration::from_nanos((count * nanos) as u64));
             pace.most
         };
-        let short: Vec<_> = (0..7).map(|_| step(&mut pace, 100)).collect();
-        assert_eq!(short, [0, 1, 3, 7, 15, 31, 63]);
+        let short: Vec<_> = (0..9).map(|_| step(&mut pace, 100)).collect();
+        assert_eq!(short, [0, 1, 3, 7, 15, 31, 63, 127, 255]);
         step(&mut pace, 100_000);
         assert_eq!(step(&mut pace, 100_000), 0, "a long task goes alone");
     }
