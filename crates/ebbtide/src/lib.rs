@@ -109,7 +109,7 @@ mod app;
 mod clock;
 mod component;
 mod error;
-#[cfg(all(feature = "http", not(shuttle)))]
+#[cfg(all(feature = "http", not(any(shuttle, loom))))]
 pub mod http;
 pub mod manual;
 pub mod policy;

@@ -1,31 +1,74 @@
-//! The primitives every other room uses: std's, or the model checker's.
+//! The primitives every other room uses: std's, or a model checker's.
 //!
-//! Built with `--cfg shuttle` the same code runs under shuttle's scheduler, so that the tests explore
-//! interleavings of the real pool and not of a copy. Locks ignore poisoning: user code never runs under
+//! Built with `--cfg shuttle` the same code runs under shuttle's scheduler, so that the tests explore interleavings of the real pool and
+//! not of a copy; with `--cfg loom` the primitives beneath it run under loom, which also explores what the orderings of atomics allow and sees
+//! who touches an [`UnsafeCell`] unordered. What a model does not see, because it is std's in all of them: `Arc`, `OnceLock`, the box of
+//! `once_cell`, and the few statics that no model may carry from one run to the next. Locks ignore poisoning: user code never runs under
 //! one, and a panic of ours would be a bug that every later caller should not have to handle.
 
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 use std::{sync as imp, thread as imp_thread};
 
 #[cfg(shuttle)]
 use shuttle::{sync as imp, thread as imp_thread};
 
+#[cfg(loom)]
+use loom::{sync as imp, thread as imp_thread};
+
 use std::{io, time::Duration};
 
 pub(crate) use imp::MutexGuard;
 pub(crate) use imp::atomic;
-pub(crate) use imp_thread::{JoinHandle, Thread, current, park};
+pub(crate) use imp_thread::JoinHandle;
+#[cfg(not(loom))]
+pub(crate) use imp_thread::{Thread, current, park};
+#[cfg(loom)]
+pub(crate) use parking::{Thread, current, park};
 
 #[cfg(shuttle)]
 pub(crate) use shuttle::thread_local;
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 pub(crate) use std::thread_local;
+
+/// Loom's, which does not know `const { … }`.
+#[cfg(loom)]
+macro_rules! loom_thread_local {
+    () => {};
+    ($(#[$meta:meta])* $vis:vis static $name:ident: $type:ty = const $init:block; $($rest:tt)*) => {
+        loom::thread_local! { $(#[$meta])* $vis static $name: $type = $init }
+        $crate::sync::thread_local! { $($rest)* }
+    };
+    ($(#[$meta:meta])* $vis:vis static $name:ident: $type:ty = $init:expr; $($rest:tt)*) => {
+        loom::thread_local! { $(#[$meta])* $vis static $name: $type = $init }
+        $crate::sync::thread_local! { $($rest)* }
+    };
+}
+#[cfg(loom)]
+pub(crate) use loom_thread_local as thread_local;
+
+/// True under a model checker: there is no time, only turns, and every step more is many runs more.
+pub(crate) const IN_A_MODEL: bool = cfg!(any(shuttle, loom));
 
 /// A mutex without poisoning.
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
+/// A place that is written without a lock; who may, the code around it knows.
+pub(crate) struct UnsafeCell<T>(Cell<T>);
+
+#[cfg(loom)]
+type Cell<T> = loom::cell::UnsafeCell<T>;
+#[cfg(not(loom))]
+type Cell<T> = std::cell::UnsafeCell<T>;
+
 impl<T> Mutex<T> {
+    #[cfg(not(loom))]
     pub(crate) const fn new(value: T) -> Self {
+        Self(imp::Mutex::new(value))
+    }
+
+    /// Not `const` there: each run of a model has its own.
+    #[cfg(loom)]
+    pub(crate) fn new(value: T) -> Self {
         Self(imp::Mutex::new(value))
     }
 
@@ -40,16 +83,36 @@ impl<T> std::fmt::Debug for Mutex<T> {
     }
 }
 
+impl<T> UnsafeCell<T> {
+    #[inline]
+    pub(crate) fn new(value: T) -> Self {
+        Self(Cell::new(value))
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+
+    /// Lends a pointer to what lies there, for as long as `touch` takes. Loom notes it as a write.
+    #[inline]
+    pub(crate) fn with_mut<R>(&self, touch: impl FnOnce(*mut T) -> R) -> R {
+        #[cfg(loom)]
+        return self.0.with_mut(touch);
+        #[cfg(not(loom))]
+        touch(self.0.get())
+    }
+}
+
 /// Parks the calling thread until it is unparked or, at the latest, after `duration`.
 ///
-/// A model has no time: there it may only be unparked, or give way to others once.
+/// A model has no time: there it may only be unparked.
 pub(crate) fn park_timeout(duration: Duration) {
-    #[cfg(not(shuttle))]
+    #[cfg(not(any(shuttle, loom)))]
     imp_thread::park_timeout(duration);
-    #[cfg(shuttle)]
+    #[cfg(any(shuttle, loom))]
     {
         let _ = duration;
-        imp_thread::park();
+        park();
     }
 }
 
@@ -64,7 +127,7 @@ pub(crate) fn spawn(
     stack_size: Option<usize>,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    #[cfg(not(shuttle))]
+    #[cfg(not(any(shuttle, loom)))]
     {
         let mut builder = imp_thread::Builder::new().name(name);
         if let Some(bytes) = stack_size {
@@ -72,9 +135,59 @@ pub(crate) fn spawn(
         }
         builder.spawn(body)
     }
-    #[cfg(shuttle)]
+    #[cfg(any(shuttle, loom))]
     {
         let _ = (name, stack_size);
         Ok(imp_thread::spawn(body))
     }
+}
+
+/// Parking as std has it. Loom's own takes an unpark for the end of any wait: a thread that waits for a lock would go on without it, and
+/// whoever releases a lock takes the tokens of those who wait for it.
+#[cfg(loom)]
+mod parking {
+    use std::sync::Arc;
+
+    use loom::sync::{Condvar, Mutex};
+
+    #[derive(Clone, Debug)]
+    pub(crate) struct Thread(Arc<Token>);
+
+    #[derive(Debug)]
+    struct Token {
+        given: Mutex<bool>,
+        came: Condvar,
+    }
+
+    loom::thread_local! {
+        static OWN: Thread = Thread(Arc::new(Token { given: Mutex::new(false), came: Condvar::new() }))
+    }
+
+    impl Thread {
+        pub(crate) fn unpark(&self) {
+            *self.0.given.lock().expect("loom's locks are not poisoned") = true;
+            self.0.came.notify_one();
+        }
+    }
+
+    pub(crate) fn current() -> Thread {
+        OWN.with(Thread::clone)
+    }
+
+    pub(crate) fn park() {
+        let Thread(token) = current();
+        let mut given = token.given.lock().expect("loom's locks are not poisoned");
+        while !*given {
+            given = token.came.wait(given).expect("loom's locks are not poisoned");
+        }
+        *given = false;
+    }
+}
+
+/// Runs a scenario in every interleaving that takes at most two preemptions, with every value that a load may give.
+#[cfg(all(test, loom))]
+pub(crate) fn explore(scenario: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(scenario);
 }

@@ -9,7 +9,7 @@ mod draft;
 mod environment;
 mod forecast;
 mod hooks;
-#[cfg(all(feature = "http", not(shuttle)))]
+#[cfg(all(feature = "http", not(any(shuttle, loom))))]
 mod http;
 mod notify;
 mod order;

@@ -29,7 +29,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { parcels: Mutex::new(VecDeque::new()), telling: AtomicBool::new(false) }
     }
 

@@ -5,7 +5,7 @@
 
 use crate::sync::{self, JoinHandle};
 
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 mod imp {
     use std::{
         collections::VecDeque,
@@ -97,7 +97,7 @@ mod imp {
     }
 }
 
-#[cfg(shuttle)]
+#[cfg(any(shuttle, loom))]
 mod imp {
     use super::{JoinHandle, sync};
 

@@ -51,7 +51,7 @@ struct Pages {
 }
 
 impl Clockbook {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { pages: Mutex::new(None) }
     }
 

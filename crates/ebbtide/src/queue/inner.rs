@@ -12,7 +12,7 @@ use crate::{
     clock::Moment,
     error::RejectReason,
     policy::{Priority, WhenFull},
-    sync::Thread,
+    sync::{IN_A_MODEL, Thread},
     task::{
         entry::{Entry, Offer},
         gate::{Entrance, GUEST, Make, Refusal, Ticket},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A worker may take one in so many of the places a queue has onto its tray: a small queue is not emptied onto trays.
-const SHARE: usize = if cfg!(shuttle) { 2 } else { 8 };
+const SHARE: usize = if IN_A_MODEL { 2 } else { 8 };
 /// A submitter that waits for room is called when so many times what a worker takes at once is free: a call costs as much as
 /// a hundred short tasks, and whoever comes for one place comes again for the next.
 const ROOM_FOR: usize = 8;

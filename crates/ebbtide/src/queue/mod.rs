@@ -7,6 +7,8 @@
 mod inner;
 mod lane;
 mod line;
+#[cfg(all(test, loom))]
+mod loom_models;
 mod room;
 mod terms;
 mod tray;

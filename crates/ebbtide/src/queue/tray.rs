@@ -14,7 +14,7 @@ use std::{collections::VecDeque, time::Duration};
 use crate::{
     clock::Moment,
     sync::{
-        Mutex,
+        IN_A_MODEL, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     task::{
@@ -174,7 +174,7 @@ impl<I: Isolation> Tray<I> {
 
 impl Pace {
     fn step(&mut self, count: usize, now: Moment) {
-        if cfg!(shuttle) {
+        if IN_A_MODEL {
             // A model has no time.
             self.most = MOST;
             return;

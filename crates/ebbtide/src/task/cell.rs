@@ -16,7 +16,6 @@
 )]
 
 use std::{
-    cell::UnsafeCell,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -30,6 +29,7 @@ use super::{
     outcome::{CancelReason, Outcome, ReturnReason},
     panics,
 };
+use crate::sync::UnsafeCell;
 
 /// What every task is, whatever it takes and gives.
 pub(crate) trait AnyCell: Send + Sync {
@@ -93,7 +93,7 @@ impl<I: Isolation, J: Job<I>> TaskCell<I, J> {
     /// The caller must be the one that the table in the module's documentation names.
     unsafe fn replace(&self, next: Stage<J, J::Output>) -> Stage<J, J::Output> {
         // SAFETY: the caller is the only one who may touch it now.
-        unsafe { mem::replace(&mut *self.stage.get(), next) }
+        unsafe { self.stage.with_mut(|stage| mem::replace(&mut *stage, next)) }
     }
 
     fn call(

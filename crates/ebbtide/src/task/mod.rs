@@ -14,6 +14,8 @@ pub(crate) mod header;
 pub(crate) mod id;
 pub(crate) mod inline;
 pub(crate) mod isolation;
+#[cfg(all(test, loom))]
+mod loom_models;
 pub(crate) mod options;
 pub(crate) mod outcome;
 pub(crate) mod panics;

@@ -108,7 +108,7 @@ impl Seat {
             seen_at: AtomicU64::new(0),
             touched: AtomicBool::new(false),
             side: Mutex::new(Side::default()),
-            counts: [const { AtomicU64::new(0) }; 9],
+            counts: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 

@@ -23,13 +23,19 @@ const LOOKS: u32 = 8;
 pub(crate) struct Spin(AtomicU32);
 
 impl Spin {
+    #[cfg(not(loom))]
     pub(crate) const fn new() -> Self {
+        Self(AtomicU32::new(LONGEST.as_nanos() as u32))
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn new() -> Self {
         Self(AtomicU32::new(LONGEST.as_nanos() as u32))
     }
 
     /// Looks until `done`, or until it is not worth it any more. True if it was done.
     pub(crate) fn until(&self, mut done: impl FnMut() -> bool) -> bool {
-        if cfg!(shuttle) {
+        if sync::IN_A_MODEL {
             // A model has no time, only turns.
             sync::yield_now();
             return done();
@@ -75,7 +81,7 @@ impl Linger {
     /// Waits, or not. What has come is not looked at: looking would disturb.
     pub(crate) fn wait(&self) {
         let nanos = self.nanos.load(Ordering::Relaxed);
-        if nanos == 0 || cfg!(shuttle) {
+        if nanos == 0 || sync::IN_A_MODEL {
             return;
         }
         let until = Moment::now().plus(Duration::from_nanos(nanos.into()));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 use super::clockwork;
 use crate::clock::Moment;
 
@@ -10,11 +10,11 @@ use crate::clock::Moment;
 /// same thread calls it for all pools.
 #[must_use = "dropping an alarm switches it off"]
 pub(crate) struct Alarm {
-    #[cfg(not(shuttle))]
+    #[cfg(not(any(shuttle, loom)))]
     key: clockwork::Key,
 }
 
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 impl Alarm {
     pub(crate) fn at(moment: Moment, ring: impl FnOnce() + Send + 'static) -> Self {
         Self { key: clockwork::insert(moment, Box::new(ring)) }
@@ -26,7 +26,7 @@ impl Alarm {
     }
 }
 
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 impl Drop for Alarm {
     fn drop(&mut self) {
         clockwork::remove(self.key);
@@ -34,7 +34,7 @@ impl Drop for Alarm {
 }
 
 /// A model has no time: there an alarm never rings.
-#[cfg(shuttle)]
+#[cfg(any(shuttle, loom))]
 impl Alarm {
     pub(crate) fn at(_: Moment, _: impl FnOnce() + Send + 'static) -> Self {
         Self {}
@@ -49,7 +49,7 @@ impl fmt::Debug for Alarm {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(all(test, not(any(shuttle, loom))))]
 mod tests {
     use std::{sync::mpsc, time::Duration};
 

@@ -1,7 +1,7 @@
 //! The one thread that waits: grace periods, timeouts, deadlines and renewals of all pools.
 
 mod alarm;
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 mod clockwork;
 #[cfg(feature = "cron")]
 pub(crate) mod cron;
