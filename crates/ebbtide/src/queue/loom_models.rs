@@ -129,7 +129,7 @@ fn worker_against(thief: impl FnOnce(&Tray<Stateless>) -> Unloaded<Stateless> + 
     assert_eq!(all, [1, 2, 3], "each once");
 }
 
-/// Fault seen: `unload_some` copies under one lock and takes off under a second (a task ran and was stolen as well).
+/// Fault seen: `unload_some` takes everything off under one lock and puts the rest back under a second (its worker found nothing and went).
 #[test]
 fn each_task_on_a_tray_goes_one_way_and_in_order() {
     explore(|| worker_against(|tray| tray.unload_half()));
@@ -206,6 +206,23 @@ fn tasks_that_wait_for_each_other_meet_across_a_tray() {
         });
         join(threads);
         assert_eq!((queue.counts().queued, queue.counts().started), (0, 3));
+    });
+}
+
+/// Fault seen: whoever was woken and takes a task does not wake the next (the other slept on, and the first task waited for ever).
+#[test]
+fn tasks_that_wait_for_each_other_wake_both_workers() {
+    explore(|| {
+        let queue = Arc::new(queue());
+        let trays = [FIRST, SECOND].map(|worker| queue.hire(worker, LANE));
+        let meeting = Arc::new(Meeting { begun: [(); 2].map(|()| begun()), ended: AtomicU32::new(1) });
+        let threads = trays.map(|tray| {
+            let meeting = Arc::clone(&meeting);
+            with(&queue, move |queue| meeting.work(queue, &tray))
+        });
+        (0..2).for_each(|_| put(&queue, Loose(nothing())));
+        join(threads);
+        assert_eq!((queue.counts().queued, queue.counts().started), (0, 2));
     });
 }
 

@@ -54,6 +54,17 @@ impl Gate<Stateless> for NoGate {
     }
 }
 
+/// Loom remembers only the last access to an atomic, so it does not try a load at other times once another thread's load followed it. What
+/// begins with a load passes here first, and whoever changes what is loaded passes between its steps.
+#[derive(Default)]
+struct Turnstile(AtomicU32);
+
+impl Turnstile {
+    fn pass(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
 fn header() -> Header {
     Header::new(HomeId::unique(), Priority::Normal, None)
 }
@@ -79,9 +90,10 @@ fn wait_for(header: &Header, key: usize) -> Outcome {
 }
 
 /// Runs a started task as a worker does, and gives the answer of the seat's `end`.
-fn run_on<J: Job<Stateless>>(cell: &TaskCell<Stateless, J>, seat: &Seat) -> bool {
+fn run_on<J: Job<Stateless>>(cell: &TaskCell<Stateless, J>, seat: &Seat, turnstile: &Turnstile) -> bool {
     let header = cell.header();
     seat.begin(TaskId(5), Some(header));
+    turnstile.pass();
     let outcome = cell.run(&mut (), &Context { seat, header: Some(header), id: TaskId(5), gate: &NoGate });
     let kept = seat.end();
     if kept {
@@ -119,8 +131,7 @@ fn of_start_and_claim_one_owns_the_body_until_it_settles() {
     });
 }
 
-/// Faults seen: `poll_outcome` does not look again after it raised the bit (a waiter slept for ever); it raises the bit before it takes the
-/// lock and leaves its waker after it looked.
+/// Faults seen: `poll_outcome` does not look again after it raised the bit (a waiter slept for ever); it leaves its waker after it looked.
 #[test]
 fn whoever_waits_for_a_task_is_woken_when_it_settles() {
     explore(|| {
@@ -163,7 +174,7 @@ fn the_stage_goes_from_the_worker_or_whoever_cancels_to_the_handle() {
         let cell = TaskCell::<Stateless, _>::new(header(), Plain::new(|_: &Context<'_, Stateless>| 7));
         let worker = with(&cell, |cell| {
             if cell.header().start(WORKER) {
-                assert!(run_on(cell, &seat()));
+                assert!(run_on(cell, &seat(), &Turnstile::default()));
             }
         });
         let owner = with(&cell, |cell| {
@@ -185,16 +196,17 @@ fn the_stage_goes_from_the_worker_or_whoever_cancels_to_the_handle() {
 fn the_stage_of_an_abandoned_task_stays_with_its_worker() {
     explore(|| {
         let cell = TaskCell::<Stateless, _>::new(header(), Plain::new(|_: &Context<'_, Stateless>| 7));
-        let seat = seat();
+        let place = Arc::new((seat(), Turnstile::default()));
         assert!(cell.header().start(WORKER));
         let worker = {
-            let seat = Arc::clone(&seat);
+            let place = Arc::clone(&place);
             with(&cell, move |cell| {
-                let _ = run_on(cell, &seat);
+                let _ = run_on(cell, &place.0, &place.1);
             })
         };
-        let reaper = with(&seat, |seat| {
-            let _ = seat.abandon(None, || ());
+        let reaper = with(&place, |place| {
+            place.1.pass();
+            let _ = place.0.abandon(None, || ());
         });
         let outcome = wait_for(cell.header(), 1);
         let result = cell.take().expect("nobody took it before");
@@ -206,30 +218,56 @@ fn the_stage_of_an_abandoned_task_stays_with_its_worker() {
     });
 }
 
-/// Faults seen: `begin` publishes with `Relaxed` (task 0 was abandoned); `end` does not wait out Taking (the worker came back before its task
-/// was settled, and would have let go of it); `end` stores instead of exchanging (both counted).
+/// Fault seen: `begin` publishes with `Relaxed` (the abandoner saw the run and not which task it was).
+#[test]
+fn a_run_that_is_seen_is_seen_with_its_task() {
+    explore(|| {
+        let run = Arc::new((seat(), header(), Turnstile::default()));
+        assert!(run.1.start(WORKER));
+        let worker = with(&run, |run| {
+            let (seat, header, turnstile) = &**run;
+            seat.begin(TaskId(5), Some(header));
+            turnstile.pass();
+            if seat.end() {
+                header.settle(Outcome::Completed);
+            }
+        });
+        run.2.pass();
+        let sighting = run.0.abandon(None, || ());
+        assert!(sighting.as_ref().is_none_or(|sighting| sighting.task == TaskId(5)));
+        join([worker]);
+        let outcome = if sighting.is_some() { Outcome::Abandoned } else { Outcome::Completed };
+        assert_eq!(run.1.outcome(), Some(outcome));
+    });
+}
+
+/// Faults seen: `end` stores instead of exchanging (both settled); `end` does not wait out Taking (the worker came back before its task was
+/// settled, and would have let go of it).
 #[test]
 fn of_end_and_abandon_one_counts_and_settles() {
     explore(|| {
-        let run = Arc::new((seat(), header(), AtomicU32::new(0)));
-        assert!(run.1.start(WORKER));
-        let worker = with(&run, |run| {
-            let (seat, header, counted) = &**run;
-            seat.begin(TaskId(5), Some(header));
-            if seat.end() {
+        let run = Arc::new((seat(), header(), AtomicU32::new(0), Turnstile::default()));
+        let (seat, header, counted, turnstile) = &*run;
+        assert!(header.start(WORKER));
+        seat.begin(TaskId(5), Some(header));
+        let reaper = with(&run, |run| {
+            let (seat, _, counted, turnstile) = &**run;
+            let _ = seat.abandon(None, || {
+                turnstile.pass();
                 counted.fetch_add(1, Relaxed);
-                header.settle(Outcome::Completed);
-            }
-            assert!(header.outcome().is_some());
+            });
         });
-        let sighting = run.0.abandon(None, || {
-            run.2.fetch_add(1, Relaxed);
-        });
-        join([worker]);
-        assert_eq!(run.2.load(Relaxed), 1);
-        let outcome = if sighting.is_some() { Outcome::Abandoned } else { Outcome::Completed };
-        assert_eq!(run.1.outcome(), Some(outcome));
-        assert!(sighting.is_none_or(|sighting| sighting.task == TaskId(5)));
+        let kept = seat.end();
+        turnstile.pass();
+        if kept {
+            counted.fetch_add(1, Relaxed);
+            header.settle(Outcome::Completed);
+        }
+        let outcome = if kept { Outcome::Completed } else { Outcome::Abandoned };
+        assert_eq!(header.outcome(), Some(outcome));
+        join([reaper]);
+        assert_eq!(header.outcome(), Some(outcome));
+        assert_eq!(counted.load(Relaxed), 1);
     });
 }
 
@@ -237,15 +275,19 @@ fn of_end_and_abandon_one_counts_and_settles() {
 #[test]
 fn a_run_is_abandoned_by_its_number_and_never_the_next_for_it() {
     explore(|| {
-        let seat = seat();
-        let worker = with(&seat, |seat| {
+        let run = Arc::new((seat(), Turnstile::default()));
+        let worker = with(&run, |run| {
+            let (seat, turnstile) = &**run;
             seat.begin(TaskId(1), None);
+            turnstile.pass();
             if seat.end() {
                 seat.begin(TaskId(2), None);
+                turnstile.pass();
                 assert!(seat.end(), "the second run was not meant");
             }
         });
-        let sighting = seat.abandon(Some(1), || ());
+        run.1.pass();
+        let sighting = run.0.abandon(Some(1), || ());
         assert!(sighting.is_none_or(|sighting| sighting.task == TaskId(1)));
         join([worker]);
     });
@@ -269,7 +311,7 @@ fn an_action_runs_once_whether_it_comes_before_the_request_or_after() {
     });
 }
 
-/// Fault seen: the guard's drop looks for its action under one lock and takes that place under a second (it took another's).
+/// Fault seen: the guard's drop looks for its action under one lock and takes that place under a second (which was nobody's by then).
 #[test]
 fn an_action_is_taken_back_or_runs_and_another_is_not_touched() {
     explore(|| {
@@ -285,8 +327,8 @@ fn an_action_is_taken_back_or_runs_and_another_is_not_touched() {
                 };
             }
         };
-        let (first, second) = (token.0.on_cancel(count(1)), token.0.on_cancel(count(10)));
-        let kept = token.0.on_cancel(count(0));
+        let (first, kept) = (token.0.on_cancel(count(1)), token.0.on_cancel(count(0)));
+        let second = token.0.on_cancel(count(10));
         let dropper = with(&token, move |_| drop(first));
         let other = with(&token, move |_| drop(second));
         assert!(token.0.cancel());
