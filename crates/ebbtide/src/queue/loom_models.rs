@@ -2,7 +2,7 @@
 //!
 //! Each model was seen to fail with the fault that its comment names.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     lane::LaneIntake,
@@ -102,11 +102,17 @@ fn next(queue: &Queue<Stateless>, tray: &Tray<Stateless>) -> Option<Entry<Statel
     }
 }
 
+fn fill(tray: &Tray<Stateless>, entries: impl IntoIterator<Item = Entry<Stateless>>) {
+    let mut entries: VecDeque<_> = entries.into_iter().collect();
+    let count = entries.len();
+    tray.fill(1, &mut entries, count);
+}
+
 /// A worker takes from its tray while another thread, which holds the queue's lock, takes the older half off.
 fn worker_against(thief: impl FnOnce(&Tray<Stateless>) -> Unloaded<Stateless> + Send + 'static) {
     let tray = Arc::new(Tray::<Stateless>::new(FIRST, LANE));
     let books = Arc::new(Mutex::new(()));
-    tray.fill(1, (1..=3).map(entry));
+    fill(&tray, (1..=3).map(entry));
     let taken = Arc::new(Mutex::new(Vec::new()));
     let other = {
         let (books, taken) = (Arc::clone(&books), Arc::clone(&taken));
@@ -155,7 +161,7 @@ fn a_task_on_a_tray_is_its_owners_to_cancel_until_it_starts() {
     explore(|| {
         let (tray, cell) = (Tray::<Stateless>::new(FIRST, LANE), cell());
         let ticket = Ticket { id: TaskId(1), lane: LANE, accepted_at: Moment::default() };
-        tray.fill(1, [(&cell).enter(ticket), entry(2)].into_iter());
+        fill(&tray, [(&cell).enter(ticket), entry(2)]);
         let cancelled = Arc::new(AtomicU32::new(0));
         let owner = {
             let cell = Arc::clone(&cell);
