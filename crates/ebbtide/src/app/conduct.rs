@@ -120,13 +120,17 @@ impl Conductor {
         watchdog.prepare(exit::HOOK, "");
         let (dog, sender) = (watchdog.clone(), self.hooks.sender.clone());
         let act = move |heard: Heard| {
+            let third = heard.meaning == SignalMeaning::End;
+            let gone = sender.send(Message::Signal(heard)).is_err();
+            // One that has ended leaves signals to those that still run, whatever it has counted before.
+            if gone && RUNNING.load(Ordering::SeqCst) > 0 {
+                return;
+            }
             // The third, or one that comes when nobody listens any more.
-            let meaning = heard.meaning;
-            if meaning == SignalMeaning::End {
+            if third {
                 dog.end(Some(exit::FORCED));
             }
-            // One that has ended leaves signals to those that still run.
-            if sender.send(Message::Signal(heard)).is_err() && RUNNING.load(Ordering::SeqCst) == 0 {
+            if gone {
                 dog.end(None);
             }
         };
@@ -303,9 +307,9 @@ impl Conductor {
         self.status.enter(AppState::Stopping);
         self.notifier.stopping();
         self.next_beat = Some(now.plus(BEAT));
+        self.arm();
         // Progress counts from here.
         let _ = self.board.progressed();
-        self.arm();
         self.hooks.tell(self.board.serving());
     }
 
@@ -331,13 +335,14 @@ impl Conductor {
     /// The watchdog bites after the deadline, and knows what to say.
     fn arm(&self) {
         if let (Some(watchdog), Some(deadline)) = (&self.watchdog, self.plan.deadline_at()) {
+            // Before the components are asked: one that does not answer must not keep it from biting.
+            watchdog.arm(deadline.plus(WATCHDOG_MARGIN));
             let still = self.board.describe().join("\n  ");
             let words = format!(
                 "{}: the deadline has passed and the process is ended; still there:\n  {still}\n",
                 self.options.name
             );
             watchdog.prepare(exit::HOOK, words);
-            watchdog.arm(deadline.plus(WATCHDOG_MARGIN));
         }
     }
 

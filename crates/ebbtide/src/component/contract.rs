@@ -72,7 +72,8 @@ pub trait Component: Send + Sync + 'static {
     /// quick. Default: nothing.
     fn not_started(&self) {}
 
-    /// How far it is. A change of `done` shows that progress is made, which extends a supervisor's time-out. Default: none.
+    /// How far it is. A change of `done` shows that progress is made, which extends a supervisor's time-out. Asked while
+    /// `stop` runs, so it must not wait for what `stop` holds: nobody else is stopped meanwhile. Default: none.
     fn progress(&self) -> Option<Progress> {
         None
     }
