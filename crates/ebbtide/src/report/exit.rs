@@ -50,6 +50,7 @@ pub(super) fn code(report: &AppReport) -> u8 {
         (KILLED, pools().any(|pool| pool.during.killed > 0)),
         (DEADLINE, pools().any(deadline)),
         (DEADLINE, ends(&|one| one.forced.is_some() && one.end == ComponentEnd::Stopped)),
+        (DEADLINE, ends(&|one| number(one, ComponentKind::Ingress, "/connections/cut_requests") > 0)),
         (LEFT, pools().map(|pool| pool.during.returned).sum::<u64>() > firings_returned(report)),
         (HOOK, ends(&|one| hook_failed(one.end))),
         // Kept open for one that hung in its start: that is what went wrong.
@@ -60,9 +61,17 @@ pub(super) fn code(report: &AppReport) -> u8 {
         ),
         (START, report.ready.is_none()),
         (FAILED, pools().any(failed)),
+        (FAILED, ends(&|one| number(one, ComponentKind::Tasks, "/failed") > 0)),
+        (FAILED, ends(&|one| number(one, ComponentKind::Tasks, "/panicked") > 0)),
         (FAILED, matches!(report.reason, StopReason::ComponentEnded { error: Some(_), .. })),
     ];
     table.iter().find(|(_, applies)| *applies).map_or(OK, |(code, _)| *code)
+}
+
+/// A number out of what a component of a kind has to say; zero where it says none.
+fn number(component: &ComponentReport, kind: ComponentKind, at: &str) -> u64 {
+    let detail = component.detail.as_ref().filter(|_| component.kind == kind);
+    detail.and_then(|detail| detail.pointer(at)?.as_u64()).unwrap_or_default()
 }
 
 /// Runs of schedules that had been fired and not begun when their clock was stopped: nobody has to resume those.
