@@ -125,6 +125,13 @@ impl Shared {
 impl Component for Tasks {
     fn start(&self, starting: &Starting) -> Result<(), BoxError> {
         *self.shared.monitor.lock() = Some(starting.monitor().clone());
+        // They begin before the start; who failed until now had nobody to tell.
+        let [_, _, failed, panicked] = self.shared.numbers();
+        if failed + panicked > 0 {
+            return Err(
+                format!("before the start {failed} of its tasks failed and {panicked} panicked").into()
+            );
+        }
         Ok(())
     }
 
