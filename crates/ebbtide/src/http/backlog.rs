@@ -110,7 +110,9 @@ async fn handshakes(listener: &TcpListener) -> Option<usize> {
         Some(half_open(&four, address.port()) + half_open(&six.flatten().unwrap_or_default(), address.port()))
     };
     // It is a file in name only: the system walks all of its connections.
-    tokio::task::spawn_blocking(read).await.ok().flatten()
+    let read = tokio::task::spawn_blocking(read);
+    // The threads for that may all be taken by what hangs; the listener is closed all the same.
+    tokio::time::timeout(HANDSHAKES, read).await.ok()?.ok().flatten()
 }
 
 /// Rows `sl local_address rem_address st …` in state 03 whose local port is this one, all in hexadecimal.

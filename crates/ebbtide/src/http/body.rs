@@ -49,7 +49,7 @@ pub(crate) struct AnswerBody<B: Body> {
     ticket: Option<Ticket>,
 }
 
-/// Made when a body first has nothing to give; most never do.
+/// Made when it is first needed; for most bodies it never is.
 struct CapTimer {
     phase: watch::Receiver<Phase>,
     cap: fn(&Caps) -> std::time::Duration,
@@ -202,6 +202,11 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let this = &mut *self;
+        // Before it is asked: one that always has something to give would not come to its cap otherwise.
+        if this.stream.is_some() && this.capped.poll(cx).is_ready() {
+            this.end(Ticket::cut);
+            return Poll::Ready(Some(Err("the server stops, and the answer had no end".into())));
+        }
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
         let polled = catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll_frame(cx)));
         match polled {
@@ -224,14 +229,7 @@ where
                 this.end(Ticket::panicked);
                 Poll::Ready(Some(Err("the body of the answer panicked".into())))
             }
-            Ok(Poll::Pending) => {
-                if this.stream.is_none() {
-                    return Poll::Pending;
-                }
-                ready!(this.capped.poll(cx));
-                this.end(Ticket::cut);
-                Poll::Ready(Some(Err("the server stops, and the answer had no end".into())))
-            }
+            Ok(Poll::Pending) => Poll::Pending,
         }
     }
 

@@ -106,8 +106,10 @@ impl Component for HttpPart {
         let Some(mut stop) = stop else { return Ok(()) };
         let report = stop.wait_timeout(remaining + CUT);
         let report = report.ok_or("its tokio runtime does not come to stopping it: something blocks it")?;
+        // That it was forced is known already.
+        let failed = report.failed.clone().filter(|_| !stopping.is_forced());
         *self.report.lock() = Some(report);
-        Ok(())
+        failed.map_or(Ok(()), |why| Err(why.into()))
     }
 
     fn force(&self) {
