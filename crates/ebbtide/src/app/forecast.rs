@@ -70,7 +70,8 @@ impl App {
                 waves[who] = waves[who].max(waves[user] + 1);
                 ends[who] = ends[who].max(ends[user]);
             }
-            ends[who] += self.parts[who].worst_stop().unwrap_or_default();
+            // Who says `Duration::MAX` means that there is no limit.
+            ends[who] = ends[who].saturating_add(self.parts[who].worst_stop().unwrap_or_default());
         }
         let name = |&who: &usize| Arc::clone(&self.parts[who].name);
         let steps = self.order.sequence.iter().map(|&who| {
