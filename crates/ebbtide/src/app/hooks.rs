@@ -76,6 +76,8 @@ impl Hooks {
         let body = move || {
             for component in components {
                 let _ = panics::quietly(|| runtime.within(|| component.told()));
+                // It may be the last to hold it, and a destructor may panic: one by one, for two panics at once end the process.
+                panics::drop_quietly(component);
             }
         };
         drop(sync::spawn("told".to_owned(), None, body));
