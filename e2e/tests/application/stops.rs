@@ -80,6 +80,18 @@ fn l_13_a_blocking_call_in_an_async_task_does_not_hold_the_process() {
 }
 
 #[test]
+fn a_blocking_thread_whose_task_was_dropped_does_not_hold_the_process() {
+    let mut program = start("blocking-thread");
+    program.until("begun").until("ready").term();
+    let (ended, took) = program.end();
+    println!("a hung blocking thread, deadline 2 s: {took:?}");
+    assert!(took < 2 * SECOND + BUSY, "{took:?}");
+    assert_eq!(ended.code, Some(11), "{}", ended.stderr);
+    assert_eq!(ended.component("consumers")["end"], "stopped");
+    assert!(!ended.said("over 11"), "`main` came to its end: this does not show what it should");
+}
+
+#[test]
 fn l_14_a_signal_during_the_start_calls_it_off_and_stops_what_has_started() {
     let mut program = start("connecting");
     program.until("connecting").term();

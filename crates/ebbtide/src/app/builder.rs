@@ -25,7 +25,7 @@ use crate::{
 #[must_use = "an application does nothing until `run`"]
 pub struct AppBuilder {
     pub(crate) options: Options,
-    declared: Mutex<Vec<Declaration>>,
+    declared: Mutex<Declarations>,
     /// The first name of a part that is not there.
     unknown: Mutex<Option<Arc<str>>>,
     handle: StopHandle,
@@ -67,6 +67,10 @@ pub(crate) struct Declaration {
     pub(crate) significant: Significant,
 }
 
+/// Components that wait to be run. Dropped before, each is told that it will never start: whoever waits for what a pool was given hears of it.
+#[derive(Default)]
+pub(crate) struct Declarations(Vec<Declaration>);
+
 /// What a component depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -99,7 +103,7 @@ impl AppBuilder {
         };
         Self {
             options,
-            declared: Mutex::new(Vec::new()),
+            declared: Mutex::new(Declarations::default()),
             unknown: Mutex::new(None),
             handle: StopHandle::new(),
             status: Status::new(),
@@ -160,6 +164,7 @@ impl AppBuilder {
     }
 
     /// Declares a pool; it depends on what its builder `using`. It takes tasks at once and begins to run them when it is started.
+    /// If the application is dropped before it runs, they are handed back.
     ///
     /// # Errors
     /// [`BuildError`] of the pool's builder.
@@ -248,13 +253,8 @@ impl AppBuilder {
     fn build_in(self, granted: Result<Option<Duration>, AppError>) -> Result<App, AppError> {
         let Self { mut options, declared, unknown, handle, status } = self;
         let parts = std::mem::take(&mut *declared.lock());
-        let order = Self::order(&parts, &mut options, unknown.lock().take(), granted);
-        if order.is_err() {
-            for part in &parts {
-                let _ = panics::quietly(|| part.component.not_started());
-            }
-        }
-        let mut app = App::new(options, parts, order?, Vec::new(), handle, status);
+        let order = Self::order(&parts.0, &mut options, unknown.lock().take(), granted)?;
+        let mut app = App::new(options, parts, order, Vec::new(), handle, status);
         app.warnings = app.plan().warnings;
         Ok(app)
     }
@@ -302,7 +302,7 @@ impl AppBuilder {
             mode: Mode::Drain,
             significant: Significant::No,
         };
-        self.declared.lock().push(declaration);
+        self.declared.lock().0.push(declaration);
     }
 }
 
@@ -324,6 +324,29 @@ impl Options {
             return wrong("deregistration_delay", problem);
         }
         Ok(())
+    }
+}
+
+impl Declarations {
+    /// From here on it is somebody else's to tell them.
+    pub(crate) fn take(mut self) -> Vec<Declaration> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl std::ops::Deref for Declarations {
+    type Target = [Declaration];
+
+    fn deref(&self) -> &[Declaration] {
+        &self.0
+    }
+}
+
+impl Drop for Declarations {
+    fn drop(&mut self) {
+        for part in &self.0 {
+            let _ = panics::quietly(|| part.component.not_started());
+        }
     }
 }
 
@@ -390,7 +413,7 @@ impl Part<'_> {
     }
 
     fn change(self, change: impl FnOnce(&mut Declaration)) -> Self {
-        match self.app.declared.lock().iter_mut().find(|one| one.name == self.name) {
+        match self.app.declared.lock().0.iter_mut().find(|one| one.name == self.name) {
             Some(one) => change(one),
             None => drop(self.app.unknown.lock().get_or_insert_with(|| Arc::clone(&self.name))),
         }
@@ -400,7 +423,7 @@ impl Part<'_> {
 
 impl fmt::Debug for AppBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.declared.lock().iter().map(|one| Arc::clone(&one.name)).collect();
+        let names: Vec<_> = self.declared.lock().0.iter().map(|one| Arc::clone(&one.name)).collect();
         f.debug_struct("AppBuilder").field("options", &self.options).field("components", &names).finish()
     }
 }

@@ -91,6 +91,7 @@ impl Conductor {
         if self.options.embedded == Embedded::No
             && let Err(problem) = self.take_the_process()
         {
+            self.tell_who_never_started();
             return AppReport::refused(&self.options.name, problem);
         }
         let board = Arc::clone(&self.board);
@@ -361,10 +362,14 @@ impl Conductor {
         self.next_beat = Some(now.plus(BEAT));
     }
 
-    fn finish(mut self) -> AppReport {
+    fn tell_who_never_started(&self) {
         for who in (0..self.board.len()).filter(|&who| self.draft.never_started(who)) {
             let _ = panics::quietly(|| self.board.part(who).component.not_started());
         }
+    }
+
+    fn finish(mut self) -> AppReport {
+        self.tell_who_never_started();
         for who in 0..self.board.len() {
             let text = self.board.progress(who).text;
             self.draft.progress(who, text);
@@ -385,7 +390,7 @@ impl Conductor {
         let report = self.draft.finish(frame, Moment::now());
         self.status.set_ask(None);
         self.status.enter(AppState::Ended);
-        let left = self.board.anybody_left();
+        let left = self.board.anybody_left() || exit::cut_off(&report);
         if let Some(watchdog) = &self.watchdog {
             watchdog.prepare(report.exit_code, report.to_string());
         }

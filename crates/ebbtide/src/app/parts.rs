@@ -1,6 +1,15 @@
 //! What ships as a component: resources, pools and schedules.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::json;
 
 use crate::{
     clock::Moment,
@@ -188,6 +197,8 @@ pub(crate) struct JobPart {
     job: Job,
     /// Whether it runs by itself from its start on; one that was declared paused is resumed by whoever paused it.
     starts: Starts,
+    /// So many of its runs had been returned when the stop began: by restarts of its pool, which are another matter.
+    returned_before: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +211,7 @@ impl JobPart {
     pub(crate) fn new(job: Job) -> Self {
         let starts = if job.stats().state == JobState::Paused { Starts::Paused } else { Starts::Running };
         job.pause();
-        Self { job, starts }
+        Self { job, starts, returned_before: AtomicU64::new(0) }
     }
 }
 
@@ -214,6 +225,11 @@ impl Component for JobPart {
 
     /// Its last run is a task of its pool, which drains later.
     fn stop(&self, _: &Stopping) -> Result<(), BoxError> {
+        let stats = self.job.stats();
+        // One that is over went with its pool, whose end is in the report as well.
+        if !matches!(stats.state, JobState::Over(_)) {
+            self.returned_before.store(stats.outcomes.returned, Ordering::Relaxed);
+        }
         self.job.stop();
         Ok(())
     }
@@ -223,7 +239,11 @@ impl Component for JobPart {
     }
 
     fn report(&self) -> Option<Detail> {
-        serde_json::to_value(self.job.stats()).ok().map(Detail::Json)
+        let stats = self.job.stats();
+        let returned = stats.outcomes.returned.saturating_sub(self.returned_before.load(Ordering::Relaxed));
+        let mut detail = serde_json::to_value(stats).ok()?;
+        detail["during"] = json!({ "returned": returned });
+        Some(Detail::Json(detail))
     }
 
     fn worst_stop(&self) -> Option<Duration> {

@@ -195,7 +195,9 @@ impl Plan {
             Event::Begin if self.phase == Phase::New => self.phase = Phase::Starting,
             Event::Begin => {}
             Event::Started(who) => {
-                if let Stage::Starting { .. } = self.stages[who] {
+                // One whose start was given up may come late; it is stopped as well, as long as there is time.
+                let late = self.stages[who] == Stage::Gone(Gone::Left) && self.phase < Phase::Over;
+                if late || matches!(self.stages[who], Stage::Starting { .. }) {
                     self.stages[who] = Stage::Up;
                 }
             }

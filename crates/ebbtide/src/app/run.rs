@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    builder::{AppBuilder, Declaration, Options},
+    builder::{AppBuilder, Declarations, Options},
     conduct::Conductor,
     hooks::Message,
     order::Order,
@@ -47,7 +47,7 @@ use crate::{
 /// ```
 pub struct App {
     pub(super) options: Options,
-    pub(super) parts: Vec<Declaration>,
+    pub(super) parts: Declarations,
     pub(super) order: Order,
     pub(super) warnings: Vec<String>,
     handle: StopHandle,
@@ -87,7 +87,7 @@ impl App {
 
     pub(super) fn new(
         options: Options,
-        parts: Vec<Declaration>,
+        parts: Declarations,
         order: Order,
         warnings: Vec<String>,
         handle: StopHandle,
@@ -105,8 +105,9 @@ impl App {
     /// Starts it, serves, and stops it when it is time: at a signal, at a call, or when a component that it cannot be without ends.
     ///
     /// Unless it is [`embedded`](AppBuilder::embedded) the process is its own: SIGTERM, SIGINT and SIGHUP are its to handle from here on, and
-    /// a watchdog ends the process shortly after the deadline of the stop, whatever hangs. If something was left behind, the watchdog stays, and the
-    /// process ends by then even if `main` does not return.
+    /// a watchdog ends the process shortly after the deadline of the stop, whatever hangs. If something was left behind, or cut off because
+    /// the stop was forced, the watchdog stays, and the process ends by then even if `main` does not return: a runtime waits for its blocking threads
+    /// when it is dropped.
     pub fn run(self) -> Running {
         let running = Running::new(self.handle.clone());
         let shared = Arc::clone(&running.shared);
@@ -118,7 +119,7 @@ impl App {
         let body = move || {
             let sender = handle.sender.clone();
             let conductor =
-                Conductor::new(options, parts, order, warnings, status, runtime, (sender, receiver));
+                Conductor::new(options, parts.take(), order, warnings, status, runtime, (sender, receiver));
             // A panic there is a fault of ours; who waits must hear of it all the same.
             let report = panics::quietly(|| conductor.conduct());
             let lost = || AppReport::refused(&name, "its own thread panicked; please report it".to_owned());

@@ -68,6 +68,16 @@ pub(super) fn code(report: &AppReport) -> u8 {
     table.iter().find(|(_, applies)| *applies).map_or(OK, |(code, _)| *code)
 }
 
+/// Whether somebody was cut off who ran on the caller's runtime, or may have: what they had handed to its blocking threads runs on, and such
+/// a runtime does not let go of `main`.
+pub(crate) fn cut_off(report: &AppReport) -> bool {
+    report.components.iter().any(|one| {
+        (one.forced.is_some() && one.kind != ComponentKind::Pool)
+            || number(one, ComponentKind::Ingress, "/connections/cut_requests") > 0
+            || number(one, ComponentKind::Ingress, "/connections/cut_streams") > 0
+    })
+}
+
 /// A number out of what a component of a kind has to say; zero where it says none.
 fn number(component: &ComponentReport, kind: ComponentKind, at: &str) -> u64 {
     let detail = component.detail.as_ref().filter(|_| component.kind == kind);
@@ -76,9 +86,7 @@ fn number(component: &ComponentReport, kind: ComponentKind, at: &str) -> u64 {
 
 /// Runs of schedules that had been fired and not begun when their clock was stopped: nobody has to resume those.
 fn firings_returned(report: &AppReport) -> u64 {
-    let schedules = report.components.iter().filter(|component| component.kind == ComponentKind::Schedule);
-    let details = schedules.filter_map(|component| component.detail.as_ref());
-    details.filter_map(|detail| detail.get("outcomes")?.get("returned")?.as_u64()).sum()
+    report.components.iter().map(|one| number(one, ComponentKind::Schedule, "/during/returned")).sum()
 }
 
 /// What a person is told about a code.
@@ -168,6 +176,18 @@ mod tests {
             assert_eq!(code_of(&changes), expected, "{changes:?}");
             assert_ne!(meaning(expected), "unknown");
         }
+    }
+
+    #[test]
+    fn only_firings_that_this_stop_returned_are_not_something_left() {
+        let job = |all: u64, during: u64| {
+            let detail = json!({ "outcomes": { "returned": all }, "during": { "returned": during } });
+            let kind = ("/components/0/kind", json!("schedule"));
+            let returned = ("/components/1/pool/during/returned", json!(1));
+            code_of(&[kind, ("/components/0/detail", detail), returned])
+        };
+        assert_eq!(job(1, 1), OK);
+        assert_eq!(job(2, 0), LEFT, "a restart before returned firings, and this stop a task");
     }
 
     #[test]

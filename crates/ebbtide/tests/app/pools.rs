@@ -282,6 +282,58 @@ fn l_37_one_pool_is_restarted_under_load_and_nothing_else_is_disturbed() {
 }
 
 #[test]
+fn what_an_application_that_is_dropped_was_given_is_handed_back() {
+    let given = |app: &ebbtide::AppBuilder| {
+        let pool = app.pool("work", Pool::builder()).unwrap();
+        let handle = pool.submit(|_| ()).unwrap();
+        // The pool lives on; that must not leave anybody waiting.
+        (pool, handle)
+    };
+    let app = App::builder("dropped").embedded();
+    let (_kept, before) = given(&app);
+    drop(app);
+    assert_eq!(before.wait().unwrap_err().task().unwrap().outcome(), Outcome::Returned);
+
+    let app = App::builder("built").embedded();
+    let (_kept, built) = given(&app);
+    drop(app.build().unwrap());
+    assert_eq!(built.wait().unwrap_err().task().unwrap().outcome(), Outcome::Returned);
+}
+
+#[test]
+fn firings_that_a_restart_returned_do_not_hide_what_the_stop_leaves() {
+    let app = App::builder("restarted").embedded();
+    let pool = app.pool("work", Pool::builder().workers(1..=1)).unwrap();
+    app.part("work").mode(Mode::Stop);
+    let job = pool.every(HOUR).delay().start(|_| ()).unwrap();
+    app.schedule("job", job.clone());
+    let status = app.status();
+    let running = app.run();
+    until(|| status.is_ready());
+    let busy = || {
+        let began = Arc::new(AtomicU64::new(0));
+        let begin = Arc::clone(&began);
+        let task = move |context: &ebbtide::Context<'_, _>| {
+            begin.store(1, SeqCst);
+            let _ = context.sleep(1_000 * MILLI);
+        };
+        drop(pool.submit(task).unwrap());
+        until(|| began.load(SeqCst) == 1);
+    };
+    busy();
+    job.run_now().unwrap();
+    until(|| pool.stats().queued == 1);
+    drop(pool.restart(Restart::abort()).wait().unwrap());
+    until(|| job.stats().outcomes.returned == 1);
+    busy();
+    drop(pool.submit(|_| ()).unwrap());
+    running.stop_handle().stop();
+    let report = running.wait();
+    let ended = report.component("work").unwrap().pool.as_ref().unwrap();
+    assert_eq!((ended.during.returned, report.exit_code), (1, 10), "{report}");
+}
+
+#[test]
 fn l_38_nothing_runs_while_paused_and_a_stop_while_paused_drains_or_hands_back() {
     for (mode, completed, returned) in [(Mode::Drain, 10, 0), (Mode::Stop, 0, 10)] {
         let app = App::builder("paused").embedded();

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     }
     let report = match &*scenario {
         "blocking-async" => scenarios::blocking_async(),
+        "blocking-thread" => scenarios::blocking_thread(),
         "deadlocked" => scenarios::deadlocked(),
         _ => run(scenarios::declare(&scenario)),
     };

@@ -195,6 +195,29 @@ pub(crate) fn blocking_async() -> AppReport {
     // Here the runtime is dropped, which waits for the task.
 }
 
+/// A task that ends when it is forced, and what it waits for on a blocking thread does not.
+pub(crate) fn blocking_thread() -> AppReport {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let app = App::builder("blocking-thread").deadline(2 * SECOND);
+        let tasks = app.tasks("consumers");
+        tasks.spawn(async {
+            let hang = || -> () {
+                say("begun");
+                loop {
+                    thread::park();
+                }
+            };
+            let _ = tokio::task::spawn_blocking(hang).await;
+        });
+        tell_when_ready(&app);
+        let report = app.run().await;
+        crate::write_report(&report);
+        report
+    })
+    // Here the runtime is dropped, which waits for the blocking thread for ever.
+}
+
 /// The thread that should go on is blocked for ever, and so is a stop hook.
 pub(crate) fn deadlocked() -> AppReport {
     let app = App::builder("deadlocked");

@@ -322,3 +322,24 @@ fn a_resource_is_closed_under_one_who_was_left_only_if_that_was_chosen() {
         assert_eq!(keeps.count(), kept, "{actions:?}");
     }
 }
+
+#[test]
+fn one_that_starts_after_it_was_given_up_is_stopped_while_there_is_time() {
+    let items = [0, 1].map(|_| limits(ComponentKind::Component));
+    let order = Order { needs: vec![vec![]; 2], users: vec![vec![]; 2], sequence: vec![0, 1] };
+    let mut plan = Plan::new(order, items.into(), DEADLINE, Duration::ZERO);
+    let mut now = Moment::from_nanos(1);
+    let _ = plan.step(Event::Begin, now);
+    let _ = plan.step(Event::Started(0), now);
+    let _ = plan.step(Event::Stop(Delay::Skip), now);
+    // The other one takes its time to stop, and this one is given up meanwhile.
+    now = now.plus(GRACE);
+    assert!(plan.step(Event::Tick, now).contains(&Action::LeaveStart(1)));
+    let actions = plan.step(Event::Started(1), now);
+    assert!(matches!(actions[..], [Action::Stop { who: 1, .. }]), "{actions:?}");
+    assert!(
+        !plan.step(Event::Stopped(0), now).contains(&Action::Over),
+        "it ends before the late one has stopped"
+    );
+    assert!(plan.step(Event::Stopped(1), now).contains(&Action::Over));
+}
