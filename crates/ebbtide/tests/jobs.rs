@@ -55,6 +55,31 @@ fn jobs_get_the_state_of_their_worker_and_one_shots_give_values_from_it() {
     close(&pool);
 }
 
+/// A decorator is the user's, and for a firing nobody's submit stands above it.
+#[test]
+fn a_decorator_that_panics_costs_a_run_and_not_the_job() {
+    let counted = Count::new();
+    let decorate = move |_: &ebbtide::TaskInfo<'_>| -> ebbtide::Wrap {
+        assert!(counted.up() > 3, "on purpose: the first three runs are not decorated");
+        Box::new(|run| run())
+    };
+    let pool = Pool::builder().workers(1..=1).decorate(decorate).build().unwrap();
+    let mut events = pool.events();
+    let mut lost = pool.after(SOON).start(|_| 5).unwrap();
+    let lost = lost.wait_timeout(LONG).unwrap_err();
+    assert_eq!(lost.task().unwrap().outcome(), Outcome::Returned);
+    assert_eq!(pool.take_returned().len(), 1);
+    let job = pool.every(SOON).start(|_| ()).unwrap();
+    ran(&job, 2);
+    assert_eq!((job.stats().missed, job.stats().failures), (2, 0), "{:?}", job.stats());
+    job.stop();
+    job.wait_idle(Some(LONG)).unwrap();
+    let refused = |event: &Event| matches!(event, Event::TicksMissed { why: MissedBecause::Refused, .. });
+    let told = std::iter::from_fn(|| events.try_next()).filter(refused).count();
+    assert_eq!(told, 2);
+    close(&pool);
+}
+
 #[test]
 fn a_paused_job_does_not_run_but_by_hand() {
     let pool = Pool::new(2);

@@ -16,7 +16,7 @@ use crate::{
     component::{Component, Declared, Detail, Monitor, Progress, Starting, StillHeld, Stopping},
     pool::{Event, Pool, Shutdown},
     report::{Mode, Report},
-    schedule::{Job, JobState},
+    schedule::Job,
     sync::Mutex,
     task::{error::BoxError, isolation::Isolation},
 };
@@ -154,6 +154,8 @@ impl<I: Isolation> Component for PoolPart<I> {
         *self.alarm.monitor.lock() = Some(starting.monitor().clone());
         self.pool.resume();
         self.pool.warm_up(self.warm);
+        // Those of declared jobs stand on, until these are started.
+        self.pool.open_clocks();
         Ok(())
     }
 
@@ -195,31 +197,21 @@ const FORCED: Duration = Duration::from_millis(400);
 /// A schedule: its clock stands until its start, and stops first of all.
 pub(crate) struct JobPart {
     job: Job,
-    /// Whether it runs by itself from its start on; one that was declared paused is resumed by whoever paused it.
-    starts: Starts,
     /// So many of its runs had been returned when the stop began: by restarts of its pool, which are another matter.
     returned_before: AtomicU64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Starts {
-    Running,
-    Paused,
-}
-
 impl JobPart {
     pub(crate) fn new(job: Job) -> Self {
-        let starts = if job.stats().state == JobState::Paused { Starts::Paused } else { Starts::Running };
-        job.pause();
-        Self { job, starts, returned_before: AtomicU64::new(0) }
+        job.hold();
+        Self { job, returned_before: AtomicU64::new(0) }
     }
 }
 
 impl Component for JobPart {
     fn start(&self, _: &Starting) -> Result<(), BoxError> {
-        if self.starts == Starts::Running {
-            self.job.resume();
-        }
+        // One that was declared paused is resumed by whoever paused it.
+        self.job.release();
         Ok(())
     }
 

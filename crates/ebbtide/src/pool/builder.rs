@@ -71,6 +71,8 @@ struct Options {
 enum Warm {
     OnDemand,
     AtOnce,
+    /// By whoever opens the pool; its clocks stand until then.
+    Later,
 }
 
 impl PoolBuilder<Stateless> {
@@ -350,9 +352,9 @@ impl<I: Isolation> PoolBuilder<I> {
         self.options.sources = sources;
     }
 
-    /// Leaves the starting of the first workers to whoever opens the pool; says how many those are.
+    /// Leaves the starting of the first workers and of the clocks to whoever opens the pool; says how many workers those are.
     pub(crate) fn start_later(&mut self) -> usize {
-        let warm = std::mem::replace(&mut self.options.warm, Warm::OnDemand);
+        let warm = std::mem::replace(&mut self.options.warm, Warm::Later);
         if warm == Warm::AtOnce { *self.options.workers.start() } else { 0 }
     }
 
@@ -411,8 +413,12 @@ impl<I: Isolation> PoolBuilder<I> {
         *core.release.lock() = release;
         *core.owned.lock() = options.owned;
         core.renewal.arm(&*core);
-        if options.warm == Warm::AtOnce {
-            core.warm(min);
+        match options.warm {
+            Warm::OnDemand => {}
+            Warm::AtOnce => {
+                core.warm(min);
+            }
+            Warm::Later => core.clocks.hold(),
         }
         Ok(Pool::from_core(core))
     }

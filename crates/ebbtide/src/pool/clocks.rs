@@ -3,7 +3,7 @@
 //! Tasks that were accepted for a later time are counted here until they are due, so that the law holds for them too. Lock order:
 //! control, then this, then the queue.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, mem, sync::Arc};
 
 use super::core::Core;
 use crate::{
@@ -28,6 +28,9 @@ use crate::{
 /// Submits by time. Told to stop, it submits nothing more, and what it submitted and did not begin is withdrawn.
 pub(crate) trait Clock: Send + Sync {
     fn stop(&self);
+
+    /// Its pool is open: it was held until now.
+    fn release(&self);
 }
 
 /// Whether a clock stands for one task, which is accepted with it.
@@ -35,6 +38,14 @@ pub(crate) trait Clock: Send + Sync {
 pub(crate) enum Stands {
     ForOneTask,
     ForASeries,
+}
+
+/// Whether clocks stand until their pool is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Held {
+    #[default]
+    No,
+    Yes,
 }
 
 #[derive(Default)]
@@ -56,6 +67,7 @@ pub(crate) struct NotDue {
 #[derive(Default)]
 struct Book {
     closed: bool,
+    held: Held,
     running: HashMap<ClockId, Arc<dyn Clock>>,
     next: u64,
     not_due: u64,
@@ -73,8 +85,9 @@ impl Clocks {
         Self::default()
     }
 
-    /// Takes a clock in. False once the pool was told to shut down: then nothing begins by time any more.
-    pub(crate) fn add(&self, clock: Arc<dyn Clock>, stands: Stands) -> Result<ClockId, RejectReason> {
+    /// Takes a clock in, and says whether it is to stand until `open`; that of one task never is, for the task is accepted. Refused once the
+    /// pool was told to shut down: then nothing begins by time any more.
+    pub(crate) fn add(&self, clock: Arc<dyn Clock>, stands: Stands) -> Result<(ClockId, Held), RejectReason> {
         let mut book = self.book.lock();
         if book.closed {
             return Err(RejectReason::ShuttingDown);
@@ -84,11 +97,30 @@ impl Clocks {
         }
         book.next += 1;
         let id = ClockId(book.next);
+        book.running.insert(id, clock);
         if stands == Stands::ForOneTask {
             book.not_due += 1;
+            return Ok((id, Held::No));
         }
-        book.running.insert(id, clock);
-        Ok(id)
+        Ok((id, book.held))
+    }
+
+    /// The clocks of jobs that come from now on stand until `open`.
+    pub(crate) fn hold(&self) {
+        self.book.lock().held = Held::Yes;
+    }
+
+    /// Lets go of those that stand, in the order in which they came.
+    pub(crate) fn open(&self) {
+        let mut held: Vec<_> = {
+            let mut book = self.book.lock();
+            if mem::take(&mut book.held) == Held::No {
+                return;
+            }
+            book.running.iter().map(|(id, clock)| (*id, Arc::clone(clock))).collect()
+        };
+        held.sort_unstable_by_key(|(id, _)| *id);
+        held.into_iter().for_each(|(_, clock)| clock.release());
     }
 
     /// A clock has nothing more to do.

@@ -74,6 +74,11 @@ impl<I: Isolation> Pool<I> {
         &self.core
     }
 
+    /// Jobs that were started before run from now on, if it was built to be opened later.
+    pub(crate) fn open_clocks(&self) {
+        self.core.clocks.open();
+    }
+
     pub(crate) fn plain(&self) -> Task<'_, I> {
         Task::new(&*self.core, Door::Outside)
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::poll_fn, sync::Arc, task::Poll, task::Waker, time::Duration};
 
-use super::series::Series;
+use super::{series::Series, timetable::Event as Tick};
 use crate::{
     clock::Moment,
     error::WaitError,
@@ -33,7 +33,7 @@ pub struct Job {
 pub enum JobState {
     /// It runs when it is due.
     Active,
-    /// It does not run until it is resumed.
+    /// It does not run until it is resumed, or until the application that it belongs to has started.
     Paused,
     /// Nothing begins by it any more.
     Over(JobEnd),
@@ -103,9 +103,7 @@ trait Face: Send + Sync {
     fn name(&self) -> &str;
     fn schedule(&self) -> &str;
     fn home(&self) -> HomeId;
-    fn end(&self, why: JobEnd);
-    fn pause(&self);
-    fn resume(&self);
+    fn tell(&self, tick: Tick);
     fn run_now(&self) -> bool;
     fn stats(&self) -> JobStats;
     fn poll_idle(&self, key: usize, waker: &Waker) -> bool;
@@ -131,12 +129,12 @@ impl Job {
     /// Nothing begins by itself until [`resume`](Self::resume); what runs goes on. What would have been due meanwhile is skipped, at a fixed
     /// rate and on a cron line; with a fixed delay, and for a single run, what became due runs at once then.
     pub fn pause(&self) {
-        self.face.pause();
+        self.face.tell(Tick::Paused);
     }
 
     /// It runs again when it is due.
     pub fn resume(&self) {
-        self.face.resume();
+        self.face.tell(Tick::Resumed);
     }
 
     /// Runs it now, out of turn, also while it is paused. Its rate or cron line goes on as before; a fixed delay counts from the end
@@ -155,13 +153,13 @@ impl Job {
     /// Ends the job at once: its timer is gone, a run that has not begun ends `Cancelled`, one that runs is asked to cancel.
     #[doc(alias = "abort")]
     pub fn cancel(&self) {
-        self.face.end(JobEnd::Cancelled);
+        self.face.tell(Tick::Over(JobEnd::Cancelled));
     }
 
     /// Ends the job and lets what runs end undisturbed: when this returns, no run begins any more. A run that has not begun ends `Returned`. It is what
     /// a shutdown of the pool does first, to all of its jobs.
     pub fn stop(&self) {
-        self.face.end(JobEnd::Stopped);
+        self.face.tell(Tick::Over(JobEnd::Stopped));
     }
 
     /// True once nothing begins by it any more. A run may still be under way.
@@ -202,6 +200,15 @@ impl Job {
         .await;
     }
 
+    /// Its clock stands until it is released as often as it was held; see the timetable.
+    pub(crate) fn hold(&self) {
+        self.face.tell(Tick::Held);
+    }
+
+    pub(crate) fn release(&self) {
+        self.face.tell(Tick::Released);
+    }
+
     pub(crate) fn home(&self) -> HomeId {
         self.face.home()
     }
@@ -220,16 +227,8 @@ impl<I: Isolation> Face for Series<I> {
         self.home
     }
 
-    fn end(&self, why: JobEnd) {
-        Self::end(self, why);
-    }
-
-    fn pause(&self) {
-        Self::pause(self);
-    }
-
-    fn resume(&self) {
-        Self::resume(self);
+    fn tell(&self, tick: Tick) {
+        Self::tell(self, tick);
     }
 
     fn run_now(&self) -> bool {

@@ -28,7 +28,7 @@ use crate::{
     policy::Priority,
     pool::{
         Event, JobEnd,
-        clocks::{Clock, ClockId, DueGate, NotDue, Stands},
+        clocks::{Clock, ClockId, DueGate, Held, NotDue, Stands},
         core::Core,
     },
     sync::Mutex,
@@ -165,8 +165,15 @@ impl<I: Isolation> Series<I> {
             desk: Mutex::new(desk),
         });
         let clock: Arc<dyn Clock> = Arc::<Self>::clone(&series);
-        let id = core.clocks.add(clock, stands).inspect_err(|_| core.count_rejected())?;
-        series.desk.lock().id = Some(id);
+        {
+            // Whoever opens the clocks meanwhile finds it held.
+            let mut desk = series.desk.lock();
+            let (id, held) = core.clocks.add(clock, stands).inspect_err(|_| core.count_rejected())?;
+            desk.id = Some(id);
+            if held == Held::Yes {
+                let _fires_nothing = desk.timetable.step(Tick::Held, series.scale.now());
+            }
+        }
         Ok(series)
     }
 
@@ -426,7 +433,7 @@ impl<I: Isolation> Series<I> {
         });
     }
 
-    /// The pool did not take a run (`None`: it was withdrawn while it waited for room).
+    /// The pool did not take a run (`None`: it was withdrawn while it waited for room, or its decorator panicked).
     fn refused(&self, flight: u64, reason: Option<RejectReason>) {
         self.drive_with(|desk, now, after| {
             desk.flights.remove(&flight);
@@ -445,17 +452,9 @@ impl<I: Isolation> Series<I> {
         });
     }
 
-    /// It is not to go on; see `Job::cancel` and `Job::stop`.
-    pub(crate) fn end(&self, why: JobEnd) {
-        self.drive(|desk, now| desk.timetable.step(Tick::Over(why), now));
-    }
-
-    pub(crate) fn pause(&self) {
-        self.drive(|desk, now| desk.timetable.step(Tick::Paused, now));
-    }
-
-    pub(crate) fn resume(&self) {
-        self.drive(|desk, now| desk.timetable.step(Tick::Resumed, now));
+    /// What its handle or its pool wants of it.
+    pub(crate) fn tell(&self, tick: Tick) {
+        self.drive(|desk, now| desk.timetable.step(tick, now));
     }
 
     /// False if it is over or as many runs are under way as may be.
@@ -512,7 +511,11 @@ impl<I: Isolation> Series<I> {
 
 impl<I: Isolation> Clock for Series<I> {
     fn stop(&self) {
-        self.end(JobEnd::Stopped);
+        self.tell(Tick::Over(JobEnd::Stopped));
+    }
+
+    fn release(&self) {
+        self.tell(Tick::Released);
     }
 }
 
@@ -564,7 +567,7 @@ async fn fly<I: Isolation>(series: Arc<Series<I>>, flight: u64) {
     }
 }
 
-/// Submits a run, waiting for room where the policy is to wait. `None`: withdrawn meanwhile.
+/// Submits a run, waiting for room where the policy is to wait. `None`: withdrawn meanwhile, or the pool's decorator panicked.
 async fn offer<I: Isolation>(
     series: &Arc<Series<I>>,
     flight: u64,
@@ -572,7 +575,11 @@ async fn offer<I: Isolation>(
 ) -> Result<Handle<()>, Option<RejectReason>> {
     let run = Run { series: Arc::clone(series), flight };
     // What it borrows is the job's body: it is never given away from the queue, but by the job.
-    let mut submit = pin!(series.task(gate).scoped().submit_job_async(run));
+    // A decorator that panics is the user's; the run is refused then, and the job goes on.
+    let Some(submit) = panics::quietly(|| series.task(gate).scoped().submit_job_async(run)) else {
+        return Err(None);
+    };
+    let mut submit = pin!(submit);
     let answer = poll_fn(|poller| {
         if series.is_withdrawn(flight) {
             return Poll::Ready(None);

@@ -10,10 +10,11 @@
 //! | running, a place free | the next point, with its jitter | `Rang` |
 //! | running, as many runs under way as may be | none: the points that pass are dealt with when one ends | `Ended` |
 //! | paused | none | `Resumed` |
+//! | held, on top of either | none | `Released`, as often as it was `Held` |
 //! | over | none, for good | nothing |
 //!
 //! Invariants: 1. `under_way` never exceeds the places, but for runs that were asked for by hand. 2. Nothing is fired once it is over, or
-//! while it is paused (by hand it may). 3. Every point of the grid is fired, missed or skipped, and counted once.
+//! while it is paused or held (by hand it may). 3. Every point of the grid is fired, missed or skipped, and counted once.
 
 use std::{fmt, time::Duration};
 
@@ -93,6 +94,10 @@ pub(crate) enum Event {
     Refused,
     Paused,
     Resumed,
+    /// Its clock is not to go: what it belongs to has not begun. If it has not run yet, its first point comes as long after `Released` as
+    /// it would have come after this. Whoever holds it releases it; several may.
+    Held,
+    Released,
     /// It is not to go on. Runs under way still end.
     Over(JobEnd),
 }
@@ -136,6 +141,10 @@ enum Was {
 pub(crate) struct Timetable {
     plan: Plan,
     stage: Stage,
+    /// How many hold it.
+    holders: u32,
+    /// Since when it is held.
+    held: Moment,
     /// When it last came past points.
     last: Option<Moment>,
     /// The next point; `None` while it depends on the end of a run, or when there is none.
@@ -156,14 +165,15 @@ impl Timetable {
         let stage = if plan.paused == Paused::Yes { Stage::Paused } else { Stage::Running };
         let (next, noise) = (Some(plan.first), plan.seed);
         let (last, put_off, under_way, tally) = (None, Duration::ZERO, 0, Tally::default());
-        let mut timetable = Self { plan, stage, last, next, put_off, under_way, tally, noise };
+        let (holders, held) = (0, plan.first);
+        let mut timetable = Self { plan, stage, holders, held, last, next, put_off, under_way, tally, noise };
         timetable.put_off = timetable.draw();
         timetable
     }
 
     /// When it wants to hear of the time.
     pub(crate) fn alarm(&self) -> Option<Moment> {
-        let waits = self.stage == Stage::Running && self.has_place();
+        let waits = self.goes() && self.has_place();
         self.next.filter(|_| waits).map(|next| next.plus(self.put_off))
     }
 
@@ -173,7 +183,7 @@ impl Timetable {
 
     /// Points missed until `now`, those included that will be dealt with when a run ends.
     pub(crate) fn missed(&self, now: Moment) -> u64 {
-        let waits = self.stage == Stage::Running && !self.has_place();
+        let waits = self.goes() && !self.has_place();
         let pending = match self.next {
             Some(next) if waits => match self.plan.missed {
                 MissedTicks::Skip => self.due(next, now).0,
@@ -190,7 +200,7 @@ impl Timetable {
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        self.stage == Stage::Paused
+        self.stage == Stage::Paused || self.stage == Stage::Running && self.holders > 0
     }
 
     pub(crate) fn over(&self) -> Option<JobEnd> {
@@ -239,6 +249,8 @@ impl Timetable {
                 Step::default()
             }
             Event::Resumed => self.resumed(now),
+            Event::Held => self.hold(now),
+            Event::Released => self.release(now),
             Event::Over(why) => self.end(why),
         }
     }
@@ -379,10 +391,7 @@ impl Timetable {
             self.next = Some(now.plus(delay));
             self.put_off = self.draw();
         }
-        match self.stage {
-            Stage::Running => self.fire_due(now, was),
-            Stage::Paused | Stage::Over(_) => Step::default(),
-        }
+        if self.goes() { self.fire_due(now, was) } else { Step::default() }
     }
 
     fn give_up(&mut self) -> Step {
@@ -420,6 +429,35 @@ impl Timetable {
             return Step::default();
         }
         self.stage = Stage::Running;
+        if self.goes() { self.go_on(now) } else { Step::default() }
+    }
+
+    fn hold(&mut self, now: Moment) -> Step {
+        if self.holders == 0 {
+            self.held = now;
+        }
+        self.holders += 1;
+        Step::default()
+    }
+
+    fn release(&mut self, now: Moment) -> Step {
+        self.holders = self.holders.saturating_sub(1);
+        if self.holders > 0 || self.over().is_some() {
+            return Step::default();
+        }
+        if self.tally.fired == 0
+            && !matches!(self.plan.rhythm, Rhythm::Calendar(_))
+            && let Some(next) = self.next
+        {
+            // What is held has not begun: no point of it has passed.
+            self.next = Some(next.plus(now.since(self.held)));
+            return if self.goes() { self.fire_due(now, Was::Free) } else { Step::default() };
+        }
+        if self.goes() { self.go_on(now) } else { Step::default() }
+    }
+
+    /// Goes on after nothing was to begin by it.
+    fn go_on(&mut self, now: Moment) -> Step {
         if let Some(next) = self.next
             && matches!(self.plan.rhythm, Rhythm::Rate(_) | Rhythm::Calendar(_))
         {
@@ -445,6 +483,11 @@ impl Timetable {
             self.tally.missed += ticks;
             step.missed = Some((ticks, why));
         }
+    }
+
+    /// True while it may begin runs by itself.
+    fn goes(&self) -> bool {
+        self.stage == Stage::Running && self.holders == 0
     }
 
     fn has_place(&self) -> bool {

@@ -3,14 +3,14 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     thread,
     time::{Duration, Instant},
 };
 
 use crate::steps::until;
-use ebbtide::{App, BoxError, ComponentEnd, Mode, Outcome, Pool, RejectReason, Restart};
+use ebbtide::{App, BoxError, ComponentEnd, JobState, Mode, Outcome, Pool, RejectReason, Restart};
 
 const MILLI: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -72,6 +72,48 @@ fn what_a_pool_was_given_before_a_start_that_never_came_is_handed_back() {
     let handle = pool.submit(|_| ()).unwrap();
     assert_eq!(app.run().wait().exit_code, 78);
     assert_eq!(handle.wait().unwrap_err().task().unwrap().outcome(), Outcome::Returned);
+}
+
+#[test]
+fn the_first_run_of_a_declared_job_waits_until_everything_else_has_started() {
+    let app = App::builder("begins").embedded();
+    let started = Arc::new(AtomicBool::new(false));
+    let at_start = Arc::clone(&started);
+    let open = move || {
+        thread::sleep(100 * MILLI);
+        at_start.store(true, SeqCst);
+        Ok::<_, BoxError>(())
+    };
+    let _slow = app.resource("slow", open, drop);
+    let pool = app.pool("work", Pool::builder().workers(2..=2)).unwrap();
+    let early = Arc::new(AtomicU64::new(0));
+    let body = || {
+        let (started, early) = (Arc::clone(&started), Arc::clone(&early));
+        move |_: &ebbtide::Context<'_, _>| {
+            early.fetch_add(u64::from(!started.load(SeqCst)), SeqCst);
+        }
+    };
+    let delay = pool.every(HOUR).delay().start(body()).unwrap();
+    let rate = pool.every(HOUR).rate().start(body()).unwrap();
+    let paused = pool.every(HOUR).paused().start(body()).unwrap();
+    let undeclared = pool.every(HOUR).start(|_| ()).unwrap();
+    // Both were due at once; before the declaration there is time to fire them.
+    thread::sleep(20 * MILLI);
+    for (name, job) in [("delay", &delay), ("rate", &rate), ("paused", &paused)] {
+        assert_eq!((job.stats().under_way, job.stats().state), (0, JobState::Paused), "{name}");
+        app.schedule(name, job.clone());
+    }
+    let running = app.run();
+    // At a rate too: the point that was due at once is not taken for one that passed.
+    until(|| [&delay, &rate, &undeclared].iter().all(|job| job.stats().runs == 1));
+    assert_eq!(early.load(SeqCst), 0, "a run began before everything had started");
+    assert_eq!((rate.stats().skipped, rate.stats().missed), (0, 0), "{:?}", rate.stats());
+    assert_eq!((paused.stats().runs, paused.stats().state), (0, JobState::Paused));
+    paused.resume();
+    until(|| paused.stats().runs == 1);
+    running.stop_handle().stop();
+    let report = running.wait();
+    assert_eq!(report.exit_code, 0, "{report}");
 }
 
 #[test]

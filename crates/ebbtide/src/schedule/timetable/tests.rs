@@ -72,6 +72,52 @@ fn a_fixed_delay_counts_from_the_end() {
 }
 
 #[test]
+fn what_is_held_begins_as_if_it_had_been_started_when_it_is_released() {
+    for rhythm in [|| Rhythm::Rate(ms(100)), || Rhythm::Delay(ms(100)), || Rhythm::Once] {
+        let mut job = Timetable::new(plan(rhythm(), 30));
+        let _ = job.step(Event::Held, at(10));
+        let _ = job.step(Event::Held, at(40));
+        assert_eq!((job.alarm(), job.is_paused()), (None, true));
+        assert_eq!(job.step(Event::Rang, at(35)), Step::default(), "it rang all the same");
+        assert_eq!(job.step(Event::Released, at(500)), Step::default(), "one of two");
+        assert_eq!(job.alarm(), None);
+        assert_eq!(job.step(Event::Released, at(1_010)), Step::default());
+        assert_eq!((job.alarm(), job.tally().skipped), (Some(at(1_030)), 0), "20 ms after, as it was to be");
+        assert_eq!(job.step(Event::Released, at(1_020)), Step::default(), "nobody held it");
+        assert_eq!(job.step(Event::Rang, at(1_030)), fires(1));
+    }
+    let mut due = Timetable::new(plan(Rhythm::Rate(ms(100)), 10));
+    let _ = due.step(Event::Held, at(10));
+    assert_eq!(due.step(Event::Released, at(750)), fires(1), "due at once");
+    assert_eq!(due.alarm(), None);
+    let _ = due.step(DONE, at(760));
+    assert_eq!(due.alarm(), Some(at(850)));
+}
+
+#[test]
+fn what_is_held_obeys_its_owner_too() {
+    let mut job = Timetable::new(plan(Rhythm::Delay(ms(100)), 10));
+    let _ = job.step(Event::Held, at(10));
+    assert!(job.run_now(), "by hand it may");
+    assert_eq!(job.step(DONE, at(20)), Step::default());
+    let _ = job.step(Event::Paused, at(30));
+    assert_eq!(job.step(Event::Resumed, at(200)), Step::default(), "it is held still");
+    assert_eq!(job.step(Event::Released, at(210)), fires(1), "due since 120");
+    let _ = job.step(DONE, at(220));
+    let _ = job.step(Event::Held, at(230));
+    let _ = job.step(Event::Paused, at(240));
+    assert_eq!(job.step(Event::Released, at(900)), Step::default(), "paused still");
+    assert_eq!(job.step(Event::Resumed, at(910)), fires(1));
+    let mut calendar = Timetable::new(plan(Rhythm::Calendar(Box::new(Dates(vec![100, 200, 300]))), 100));
+    let _ = calendar.step(Event::Held, at(10));
+    assert_eq!(calendar.step(Event::Released, at(250)), Step::default());
+    assert_eq!((calendar.alarm(), calendar.tally().skipped), (Some(at(300)), 2));
+    let _ = calendar.step(Event::Held, at(260));
+    let _ = calendar.step(Event::Over(JobEnd::Stopped), at(270));
+    assert_eq!(calendar.step(Event::Released, at(400)), Step::default(), "it is over");
+}
+
+#[test]
 fn a_fixed_rate_keeps_to_its_grid() {
     let mut job = Timetable::new(plan(Rhythm::Rate(ms(100)), 0));
     for n in 0..5 {
