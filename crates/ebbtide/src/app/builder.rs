@@ -37,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) name: Arc<str>,
     pub(crate) deadline: Duration,
     pub(crate) deregistration_delay: Duration,
+    /// What was asked for; `deregistration_delay` may be less after `build`.
+    pub(crate) own_delay: Duration,
     /// What was asked for; `deadline` may be less after `build`.
     pub(crate) own_deadline: Duration,
     /// What the environment grants.
@@ -97,6 +99,7 @@ impl AppBuilder {
             name,
             deadline: policy::DEADLINE,
             deregistration_delay: policy::DEREGISTRATION_DELAY,
+            own_delay: policy::DEREGISTRATION_DELAY,
             own_deadline: policy::DEADLINE,
             granted: None,
             embedded: Embedded::No,
@@ -121,6 +124,7 @@ impl AppBuilder {
     /// Ctrl-C on a terminal. Default: 0; behind a load balancer say 5 s.
     pub fn deregistration_delay(mut self, delay: Duration) -> Self {
         self.options.deregistration_delay = delay;
+        self.options.own_delay = delay;
         self
     }
 
@@ -274,6 +278,7 @@ impl AppBuilder {
         options.granted = granted?;
         options.deadline = options.granted.map_or(options.deadline, |granted| granted.min(options.deadline));
         options.check()?;
+        options.fit_delay();
         Ok(order)
     }
 
@@ -315,15 +320,24 @@ impl Options {
                 "of zero would leave everything behind; say how long a stop may take".into(),
             );
         }
-        let usable = self.deadline - reserve(self.deadline);
+        // Against its own deadline: what the surroundings grant is no fault of the program.
+        let usable = self.own_deadline - reserve(self.own_deadline);
         if self.deregistration_delay >= usable {
-            let (delay, deadline) = (self.deregistration_delay, self.deadline);
+            let (delay, deadline) = (self.deregistration_delay, self.own_deadline);
             let problem = format!(
                 "of {delay:?} leaves nothing of the deadline of {deadline:?} (a tenth of it is reserve); shorten it or raise the deadline"
             );
             return wrong("deregistration_delay", problem);
         }
         Ok(())
+    }
+
+    /// Where less is granted than the deadline, a delay that would leave nothing of it is cut: half of what can be used is for the work.
+    fn fit_delay(&mut self) {
+        let usable = self.deadline - reserve(self.deadline);
+        if self.deregistration_delay >= usable {
+            self.deregistration_delay = usable / 2;
+        }
     }
 }
 
@@ -431,5 +445,32 @@ impl fmt::Debug for AppBuilder {
 impl fmt::Debug for Part<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Part").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn granted(granted: Duration) -> App {
+        let app = App::builder("granted").embedded().deadline(20 * SECOND).deregistration_delay(5 * SECOND);
+        app.build_in(Ok(Some(granted))).expect("what is granted is no fault of the program")
+    }
+
+    #[test]
+    fn a_delay_that_would_use_up_what_is_granted_is_cut_with_a_warning() {
+        for seconds in [5, 2] {
+            let plan = granted(seconds * SECOND).plan();
+            assert_eq!(plan.delay, seconds * SECOND * 9 / 20, "half of what the reserve leaves");
+            let wanted = format!(
+                "EBBTIDE_STOP_TIMEOUT grants {seconds}s, which a deregistration delay of 5s would use up"
+            );
+            assert!(plan.warnings[0].starts_with(&wanted), "{:?}", plan.warnings);
+            assert_eq!(granted(seconds * SECOND).warnings, plan.warnings);
+        }
+        let plan = granted(10 * SECOND).plan();
+        assert_eq!((plan.delay, plan.warnings.len()), (5 * SECOND, 0), "{:?}", plan.warnings);
     }
 }

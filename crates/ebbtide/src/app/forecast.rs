@@ -89,6 +89,13 @@ impl App {
         let unknown = self.parts.iter().filter(|part| part.worst_stop().is_none());
         let unknown: Vec<_> = unknown.map(|part| Arc::clone(&part.name)).collect();
         let own = self.options.own_deadline;
+        let mut warnings = Vec::new();
+        let (own_delay, delay) = (self.options.own_delay, self.options.deregistration_delay);
+        if let Some(granted) = self.options.granted.filter(|_| delay < own_delay) {
+            warnings.push(format!(
+                "EBBTIDE_STOP_TIMEOUT grants {granted:?}, which a deregistration delay of {own_delay:?} would use up: it is cut to {delay:?}"
+            ));
+        }
         let worst = if unknown.is_empty() { needed.min(own) } else { own };
         AppPlan {
             app: Arc::clone(&self.options.name),
@@ -100,7 +107,7 @@ impl App {
             needed,
             unknown,
             granted: self.options.granted,
-            warnings: Vec::new(),
+            warnings,
         }
         .judged()
     }

@@ -57,7 +57,8 @@
 //! **Signals** within 250 ms are one. A second one forces: cancel and kill now, still in order, in less than a second. A third ends the process.
 //! Shortly after the deadline a watchdog thread ends the process, whatever hangs. It needs neither locks nor runtime of yours.
 //!
-//! `EBBTIDE_STOP_TIMEOUT` (`25s`, `500ms`, `2m`, or seconds) shortens the deadline to what the surroundings grant: set it to a container's grace period. Under
+//! `EBBTIDE_STOP_TIMEOUT` (`25s`, `500ms`, `2m`, or seconds) shortens the deadline to what the surroundings grant: set it to a container's grace period. A
+//! deregistration delay that would use that up is cut, with a warning. Under
 //! systemd's `Type=notify`, `READY`, `STOPPING`, `STATUS` and `WATCHDOG` are sent, and `EXTEND_TIMEOUT_USEC` for as long as progress is made: tasks end, or a
 //! component says so with [`Stopping::progress`](crate::Stopping::progress).
 //!

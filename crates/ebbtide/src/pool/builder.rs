@@ -314,6 +314,9 @@ impl<I: Isolation> PoolBuilder<I> {
     /// Puts something around every task: a span, thread-locals of the submitter. `decorate` is called on the submitting thread
     /// and gives a wrapper, which runs on the worker and must call what it is given once.
     ///
+    /// For the runs of jobs that thread is, as a rule, the one timer thread of all pools: it must be quick and must not block. If it panics, the
+    /// submit panics; a run of a job is missed, and the job goes on.
+    ///
     /// Costs an allocation per task, also for `execute`.
     #[doc(alias = "TaskDecorator")]
     #[doc(alias = "beforeExecute")]
@@ -323,8 +326,8 @@ impl<I: Isolation> PoolBuilder<I> {
         self
     }
 
-    /// Called with every event, in order and one at a time, on a thread of the pool or of a caller; must be quick, and must not wait for
-    /// the pool. For a stream see `Pool::events`.
+    /// Called with every event, in order and one at a time, on a thread of the pool, of a caller, or on the one timer thread of all
+    /// pools; must be quick, must not block, and must not wait for the pool. For a stream see `Pool::events`.
     pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.options.hook = Some(Box::new(hook));
         self
