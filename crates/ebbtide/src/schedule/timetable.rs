@@ -441,7 +441,10 @@ impl Timetable {
     }
 
     fn release(&mut self, now: Moment) -> Step {
-        self.holders = self.holders.saturating_sub(1);
+        if self.holders == 0 {
+            return Step::default();
+        }
+        self.holders -= 1;
         if self.holders > 0 || self.over().is_some() {
             return Step::default();
         }
