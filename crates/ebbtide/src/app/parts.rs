@@ -16,7 +16,7 @@ use crate::{
     component::{Component, Declared, Detail, Monitor, Progress, Starting, StillHeld, Stopping},
     pool::{Event, Pool, Shutdown},
     report::{Mode, Report},
-    schedule::Job,
+    schedule::{Job, JobState},
     sync::Mutex,
     task::{error::BoxError, isolation::Isolation},
 };
