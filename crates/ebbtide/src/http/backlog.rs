@@ -5,8 +5,11 @@ use std::{io, net::SocketAddr, net::TcpListener, net::TcpStream, time::Duration}
 use super::report::Gap;
 use crate::clock::Moment;
 
-/// Handshakes that are under way take a round trip, or as many as packets are lost. They are waited for this long.
-const HANDSHAKES: Duration = Duration::from_millis(500);
+/// Handshakes that are under way take a round trip, and a second more for a packet that was lost (the first repetition; an accept queue that
+/// is full loses the last packet too). They are waited for this long.
+const HANDSHAKES: Duration = Duration::from_millis(1_200);
+/// How long one look at the system's table may take: with tens of thousands of connections on a busy machine it takes its time.
+const TABLE_READ: Duration = Duration::from_secs(2);
 /// How often they are looked at, and how long a listener on which nothing happens is left open after it was filtered: a packet that
 /// was let through just before is processed by then.
 const LOOK: Duration = Duration::from_millis(2);
@@ -112,7 +115,7 @@ async fn handshakes(listener: &TcpListener) -> Option<usize> {
     // It is a file in name only: the system walks all of its connections.
     let read = tokio::task::spawn_blocking(read);
     // The threads for that may all be taken by what hangs; the listener is closed all the same.
-    tokio::time::timeout(HANDSHAKES, read).await.ok()?.ok().flatten()
+    tokio::time::timeout(TABLE_READ, read).await.ok()?.ok().flatten()
 }
 
 /// Rows `sl local_address rem_address st …` in state 03 whose local port is this one, all in hexadecimal.
