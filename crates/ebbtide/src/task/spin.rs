@@ -52,6 +52,8 @@ impl Spin {
             }) {
                 break true;
             }
+            // What is waited for may have been put on this very core.
+            sync::yield_now();
             if Moment::now() >= until {
                 break false;
             }
