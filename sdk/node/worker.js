@@ -64,7 +64,7 @@ function put(type, flags, lo, hi, meta, body) {
   const text = typeof body === 'string';
   const most = 16 + meta.length * 3 + (body === null ? 0 : text ? body.length * 3 : body.length);
   if (most > OUT_SIZE) {
-    putLarge(type, flags, lo, hi, meta, text ? Buffer.from(body) : body, text);
+    putLarge(type, flags, lo, hi, meta, text || body === null ? Buffer.from(body || '') : body, text);
     return;
   }
   if (outEnd + most > OUT_SIZE) flush();
@@ -934,18 +934,30 @@ function missingExport(name, other, inner) {
   return error;
 }
 
+const FIRST_PLACE = /^((?:file:\/\/|\/|[A-Za-z]:\\)[^\n]*?):(\d+)\n/;
+const CALL_PLACE = /(?:\(|at (?:async )?)((?:file:\/\/|\/|[A-Za-z]:\\)[^\n()]*?):(\d+):\d+\)?(?=\n|$)/g;
+
 /** Where in the user's code it went wrong: V8 puts the place of a syntax error first, and calls below. */
 function placeOf(error) {
   const stack = error !== null && typeof error === 'object' && typeof error.stack === 'string' ? error.stack : '';
-  const first = /^((?:file:\/\/|\/|[A-Za-z]:\\)[^\n]*?):(\d+)\n/.exec(stack);
-  const call = first || /(?:\(|at (?:async )?)((?:file:\/\/|\/|[A-Za-z]:\\)[^\n()]*?):(\d+):\d+\)?(?:\n|$)/.exec(stack);
-  if (call === null) return null;
-  return { file: call[1].startsWith('file:') ? url.fileURLToPath(call[1]) : call[1], line: call[2] };
+  const first = FIRST_PLACE.exec(stack);
+  for (const [, name, line] of first ? [first] : stack.matchAll(CALL_PLACE)) {
+    const file = name.startsWith('file:') ? url.fileURLToPath(name) : name;
+    if (file !== module.filename) return { file, line };
+  }
+  return null;
+}
+
+/** The place of a syntax error in a module is told to nobody but the terminal: Node has to be asked once more. */
+function placeOfSyntaxError(error, file) {
+  if (!(error instanceof SyntaxError)) return null;
+  const { stderr } = require('child_process').spawnSync(process.execPath, ['--check', file], { timeout: 5000, stdio: ['ignore', 'ignore', 'pipe'] });
+  return placeOf({ stack: String(stderr) });
 }
 
 function explainLoad(error) {
   if (error instanceof LoadError) return error;
-  const place = placeOf(error);
+  const place = placeOf(error) || placeOfSyntaxError(error, targetFile);
   const message = textOf(error).split('\n')[0];
   const name = error !== null && typeof error === 'object' ? `${classOf(error)}: ` : '';
   const where = place === null ? '' : place.file === targetFile ? `, line ${place.line}` : ` (${place.file}, line ${place.line})`;
