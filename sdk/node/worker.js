@@ -345,7 +345,8 @@ let concurrency = 1;
 let ready = false;
 let stopping = false;
 let ending = false;
-const waiting = []; // accepted and not started, in the order in which they came
+const waiting = []; // accepted and not started, in the order in which they came, from `first` on
+let first = 0;
 const running = new Set();
 let held = null; // its START waits to be written
 let inUserCode = null; // the task whose synchronous part runs now
@@ -428,7 +429,7 @@ function pump() {
       turn();
       break;
     }
-    start(waiting.shift());
+    start(takeFirst());
   }
   flush();
   if (snapshots.length > 0 && !snapshotting && ready && running.size === 0) answerSnapshot();
@@ -436,11 +437,24 @@ function pump() {
 }
 
 function mayStart() {
-  return waiting.length > 0 && running.size < concurrency && current === null && ready && snapshots.length === 0;
+  return waiting.length > first && running.size < concurrency && current === null && ready && snapshots.length === 0;
 }
 
+/** Also while it loads: nobody waits for a worker that is told to stop. */
 function idle() {
-  return ready && waiting.length === 0 && running.size === 0 && snapshots.length === 0;
+  return waiting.length === first && running.size === 0 && (snapshots.length === 0 || !ready);
+}
+
+/** A queue of two fingers: a BATCH can be long, and taking the first of a long array moves all others. */
+function takeFirst() {
+  const task = waiting[first];
+  waiting[first] = undefined;
+  first += 1;
+  if (first === waiting.length || first === 4096) {
+    waiting.splice(0, first);
+    first = 0;
+  }
+  return task;
 }
 
 let turning = false;
@@ -573,7 +587,7 @@ function abortError(reason) {
 
 function cancel(lo, hi, reason) {
   const same = (task) => task.lo === lo && task.hi === hi;
-  const at = waiting.findIndex(same);
+  const at = waiting.findIndex((task) => task !== undefined && same(task));
   if (at >= 0) {
     const [task] = waiting.splice(at, 1);
     task.reason = abortError(reason);
@@ -593,13 +607,14 @@ function recall(lo, hi, buffer, from, to) {
   for (let at = from; at < to; at += 8) wanted.add(buffer.readBigUInt64LE(at));
   const back = [];
   const stay = [];
-  for (const task of waiting) {
+  for (const task of waiting.slice(first)) {
     const id = (BigInt(task.hi) << 32n) | BigInt(task.lo);
     if (from === to || wanted.has(id)) back.push(id);
     else stay.push(task);
   }
   waiting.length = 0;
-  waiting.push(...stay);
+  first = 0;
+  for (const task of stay) waiting.push(task);
   const body = Buffer.alloc(back.length * 8);
   back.forEach((id, index) => body.writeBigUInt64LE(id, index * 8));
   put(RETURNED, 0, lo, hi, '', body);
@@ -859,7 +874,7 @@ async function loadTarget() {
   } catch (error) {
     throw explainLoad(error);
   }
-  const find = (name) => [root, root && root.default].map((from) => from && from[name]).find((fn) => typeof fn === 'function') || null;
+  const find = (name) => [root, exported(root, 'default')].map((from) => exported(from, name)).find((fn) => typeof fn === 'function') || null;
   snapshotFn = snapshotFn || find('snapshot');
   restoreFn = restoreFn || find('restore');
 }
@@ -896,8 +911,19 @@ function isModuleFile(file) {
 async function settleExports() {
   root = await root;
   for (const name of exportNames()) {
-    const value = root[name];
+    const value = exported(root, name);
     if (isThenable(value)) handlers.set(name, await value);
+  }
+}
+
+/** What everything inherits (constructor, call, …) is no export; a getter that throws has none. */
+function exported(from, name) {
+  if (from === null || from === undefined) return undefined;
+  try {
+    const value = from[name];
+    return value === Object.prototype[name] || value === Function.prototype[name] ? undefined : value;
+  } catch {
+    return undefined;
   }
 }
 
@@ -910,13 +936,13 @@ function handlerFor(name) {
   const wanted = name ?? (env.EBBTIDE_EXPORT || 'default');
   const known = handlers.get(wanted);
   if (typeof known === 'function') return known;
-  const found = findHandler(wanted, handlers.get('default') ?? (root == null ? undefined : root.default));
+  const found = findHandler(wanted, handlers.get('default') ?? exported(root, 'default'));
   handlers.set(wanted, found);
   return found;
 }
 
 function findHandler(name, inner) {
-  const candidates = [root == null ? undefined : root[name], inner == null ? undefined : inner[name]];
+  const candidates = [exported(root, name), exported(inner, name)];
   // `default` of a CommonJS module that was compiled from a module lies one deeper.
   if (name === 'default') candidates.unshift(root, inner);
   for (const candidate of candidates) if (typeof candidate === 'function') return candidate;
@@ -1019,7 +1045,8 @@ function piscinaStandIn() {
   };
   return Object.assign(Piscina, {
     Piscina, default: Piscina, isWorkerThread: true, workerData: userData, move, transferableSymbol: TRANSFERABLE, valueSymbol: VALUE,
-    queueOptionsSymbol: Symbol.for('Piscina.queueOptions'), version: '0.0.0-ebbtide',
+    queueOptionsSymbol: Symbol.for('Piscina.queueOptions'), FixedQueue: class FixedQueue {}, ArrayTaskQueue: class ArrayTaskQueue {},
+    version: '0.0.0-ebbtide',
   });
 }
 
@@ -1144,9 +1171,12 @@ function connect(then) {
     }
     fd = number;
   }
-  const gone = () => exit(0);
+  const gone = () => {
+    fd = -1; // Nothing is written any more, also not by the exit.
+    exit(0);
+  };
   socket.on('end', gone).on('close', gone).on('error', (error) => {
-    if (fd === -1) die(`cannot connect to ${env.EBBTIDE_SOCKET}: ${error.message}`);
+    if (socket.connecting || fd === -1) die(`cannot connect to ${env.EBBTIDE_SOCKET}: ${error.message}`);
     gone();
   });
   if (fd !== -1) then();

@@ -78,6 +78,13 @@ test('STOP finishes what it has, and ends with 0 although timers are open', asyn
   assert.deepStrictEqual(await w.exit(), { code: 0, signal: null });
 });
 
+test('STOP while it loads ends it at once', async (t) => {
+  const w = await start(t, 'setInterval(() => {}, 1000); module.exports = new Promise(() => {});');
+  await w.expect('HELLO');
+  w.send(frame('STOP'));
+  assert.deepStrictEqual(await w.exit(), { code: 0, signal: null });
+});
+
 test('a flood on stdout is written to its end before the exit, and keeps off the socket', async (t) => {
   const w = await start(t, 'module.exports = (n) => { for (let i = 0; i < n; i += 1) console.log("x".repeat(99)); process.stderr.write("done"); };');
   await w.ready();

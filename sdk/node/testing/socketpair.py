@@ -26,7 +26,11 @@ def main():
     test = socket.socket(socket.AF_UNIX)
     test.connect(path)
     ours, theirs = socket.socketpair()
-    child = subprocess.Popen(command, stdin=theirs)
+    if os.environ.get("EBBTIDE_FD") == "ANY":
+        os.environ["EBBTIDE_FD"] = str(theirs.fileno())
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+    else:
+        child = subprocess.Popen(command, stdin=theirs)
     theirs.close()
     with open(sdk, "rb") as file:
         source = file.read()
