@@ -246,6 +246,8 @@ fn outcome(end: End, record: &Record) -> Result<(), Box<dyn Error + Send + Sync>
             Timed::NotOut => "stop",
         })
         .into()),
-        Verdict::Crashed => Err(Crashed { exit_code: record.exit_code, signal: record.signal }.into()),
+        Verdict::Crashed => {
+            Err(Crashed { exit_code: record.exit_code, signal: record.signal, ..Crashed::default() }.into())
+        }
     }
 }

@@ -127,6 +127,11 @@ pub use worker::init;
 #[cfg(target_os = "linux")]
 pub use worker::process::{self, init};
 
+#[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+pub use worker::remote::{Memory, Processes, WorkerCommand};
+
+pub use bytesize::ByteSize;
+
 #[cfg(feature = "tokio")]
 pub use app::Tasks;
 pub use app::{App, AppBuilder, AppPlan, AppState, Closed, Part, PlanStep, Running, Status, StopHandle};
@@ -164,6 +169,7 @@ pub use task::{
 };
 pub use worker::{
     craft::{AfterPanic, WorkerInfo},
+    output::OutputSource,
     reason::RetireReason,
 };
 

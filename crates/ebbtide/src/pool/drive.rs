@@ -27,7 +27,8 @@ use crate::{
         cell::AnyCell,
         id::WorkerId,
         isolation::Isolation,
-        outcome::ReturnReason,
+        outcome::{CancelReason, ReturnReason},
+        post::Force,
         seat::{Order, Seat},
     },
     timer::Alarm,
@@ -37,6 +38,9 @@ use crate::{
         thread::{Employer, ThreadWorker},
     },
 };
+
+/// A task whose turn has not come at its worker process is looked at again after this.
+const FORCE_AGAIN: Duration = Duration::from_millis(100);
 
 impl<I: Isolation> Core<I> {
     /// Tells the decisions what happened, and does what they want.
@@ -111,10 +115,15 @@ impl<I: Isolation> Core<I> {
                 phase::Action::CloseToOutside => self.narrow(lane, LaneIntake::ChildrenOnly, todo),
                 phase::Action::CloseAndReturn => {
                     self.narrow(lane, LaneIntake::Closed, todo);
+                    control
+                        .lane_seats(lane)
+                        .filter_map(|seat| seat.post())
+                        .for_each(|post| todo.push(Do::Recall(post)));
                     todo.push(Do::Return(lane, ReturnReason::PoolStopped));
                 }
                 phase::Action::AskAll => {
-                    control.lane_seats(lane).for_each(|seat| todo.push(Do::Abort(Arc::clone(seat))));
+                    let grace = grace_left(control, lane, now);
+                    control.lane_seats(lane).for_each(|seat| todo.push(Do::Abort(Arc::clone(seat), grace)));
                 }
                 phase::Action::EndAll => todo.push(Do::EndAll(lane)),
                 phase::Action::GiveUp => todo.push(Do::GiveUp(lane)),
@@ -164,6 +173,9 @@ impl<I: Isolation> Core<I> {
                         desk.why = Some(why);
                         desk.seat.order(Order::Leave);
                         self.queue.rouse(id);
+                        if let Some(post) = desk.seat.post() {
+                            todo.push(Do::Nudge(post));
+                        }
                     }
                     todo.push(Do::Send(Event::WorkerRetiring { worker: id, reason: why }));
                 }
@@ -195,8 +207,13 @@ impl<I: Isolation> Core<I> {
         }
         let employer: Arc<dyn Employer<I>> = core;
         let tray = self.queue.hire(id, lane);
-        let worker =
-            ThreadWorker { seat: Arc::clone(&seat), craft: Arc::clone(&self.craft), employer, seed, tray };
+        let worker = ThreadWorker {
+            seat: Arc::clone(&seat),
+            craft: Arc::clone(&self.craft),
+            employer,
+            seed: sync::Mutex::new(seed),
+            tray,
+        };
         let thread =
             sync::spawn(name.to_string(), self.craft.stack_size, move || worker.run()).map_err(|error| {
                 // Nothing lies on its tray: there is nobody to be woken for it.
@@ -228,6 +245,9 @@ impl<I: Isolation> Core<I> {
         let Some(desk) = control.desks.get(&id) else { return };
         desk.seat.order(Order::Snapshot);
         self.queue.rouse(id);
+        if let Some(post) = desk.seat.post() {
+            post.nudge();
+        }
         let me = Weak::clone(&self.me);
         let alarm = Alarm::at(Moment::now().plus(self.config.snapshot_box), move || {
             if let Some(core) = me.upgrade() {
@@ -270,6 +290,11 @@ impl<I: Isolation> Core<I> {
 
     pub(crate) fn worker_start_failed(&self, id: WorkerId, cause: &Arc<str>) {
         self.drive(|control, now, todo| (self.failed_start(control, id, cause, now, todo), ()));
+    }
+
+    /// A worker ended before it had done anything: the next is started after a pause, and too many of them break the pool.
+    pub(crate) fn worker_died_young(&self, cause: &Arc<str>) {
+        self.drive(|control, now, _| (control.roster.died_young(cause, now), ()));
     }
 
     pub(crate) fn worker_due(&self, id: WorkerId, why: RetireReason) {
@@ -380,6 +405,9 @@ impl<I: Isolation> Core<I> {
 
     fn abandon_task(&self, cell: &Arc<dyn AnyCell>) {
         let header = cell.header();
+        if self.end_by_force(cell) {
+            return;
+        }
         let seat = {
             let mut control = self.control.lock();
             let alarm = control.asked.remove(&header.id());
@@ -399,8 +427,29 @@ impl<I: Isolation> Core<I> {
         }
     }
 
+    /// Ends the process under a task that does not obey. False if it runs on a thread.
+    fn end_by_force(&self, cell: &Arc<dyn AnyCell>) -> bool {
+        let header = cell.header();
+        let (post, alarm) = {
+            let mut control = self.control.lock();
+            let post = control.desks.get(&header.worker()).and_then(|desk| desk.seat.post());
+            let alarm = post.is_some().then(|| control.asked.remove(&header.id()));
+            (post, alarm)
+        };
+        drop(alarm);
+        let Some(post) = post else { return false };
+        if header.is_running() && post.end(Some(header.id()), header.reason()) == Force::NotBegun {
+            self.abandon_later(cell, FORCE_AGAIN);
+        }
+        true
+    }
+
     /// Takes a run from its worker. The worker is no member any more.
     fn abandon(&self, seat: &Arc<Seat>, run: Option<u64>) {
+        if let Some(post) = seat.post() {
+            let _ = post.end(None, Some(CancelReason::Abort));
+            return;
+        }
         let count = || {
             self.abandoned.fetch_add(1, Ordering::AcqRel);
         };
@@ -558,10 +607,21 @@ impl<I: Isolation> Core<I> {
         self.end_all(lane);
         let seats: Vec<_> = self.control.lock().lane_seats(lane).cloned().collect();
         for seat in seats.iter().filter(|seat| seat.id != crate::task::gate::GUEST) {
+            if let Some(post) = seat.post() {
+                post.give_up(&|| {
+                    self.abandoned.fetch_add(1, Ordering::AcqRel);
+                });
+            }
             self.give_up(seat, None);
             self.send(Event::WorkerAbandoned { worker: seat.id, task: None });
         }
     }
+}
+
+/// What is left of the grace of a generation that was just aborted.
+fn grace_left(control: &mut Control, lane: u32, now: Moment) -> Duration {
+    let tick = control.crew(lane).and_then(|crew| crew.passage.next_tick());
+    tick.map_or(Duration::ZERO, |end| end.since(now))
 }
 
 /// What a caller asks of a generation, with the pool's defaults filled in.

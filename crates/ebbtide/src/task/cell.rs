@@ -42,6 +42,14 @@ pub(crate) trait AnyCell: Send + Sync {
 pub(crate) trait Runnable<I: Isolation>: AnyCell {
     /// Runs the body. Only after a successful `start`; does not settle.
     fn run(&self, state: &mut I::State, context: &Context<'_, I>) -> Outcome;
+    /// What the body is written as for another process, unless that is JSON. Only by those who may `write` it.
+    fn content_type(&self) -> Option<Arc<str>>;
+    /// Writes the body down for another process. Only by its worker after a successful `start`, or by the holder of the queue's
+    /// reference of a returned task.
+    fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError>;
+    /// Ends the body with what another process made of it: a content type (none is JSON) and a reply, or how it ended. Only after a
+    /// successful `start`; does not settle.
+    fn complete(&self, reply: Result<(Option<&str>, &[u8]), TaskError>) -> Outcome;
     /// Drops a result that nobody may have any more. Only by the worker of an abandoned task.
     fn discard(&self);
     /// Runs the body of a returned task. Only by the holder of the queue's reference.
@@ -152,6 +160,44 @@ impl<I: Isolation, J: Job<I>> Runnable<I> for TaskCell<I, J> {
         };
         // SAFETY: still Running (or already Done(Abandoned), which also names this worker).
         let _ = unsafe { self.replace(stage) };
+        outcome
+    }
+
+    fn content_type(&self) -> Option<Arc<str>> {
+        self.stage.with_mut(|stage| {
+            // SAFETY: the word says Running or Done(Returned), and the caller is the one it names.
+            match unsafe { &*stage } {
+                Stage::Body(job) => job.content_type(),
+                _ => None,
+            }
+        })
+    }
+
+    fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError> {
+        self.stage.with_mut(|stage| {
+            // SAFETY: the word says Running or Done(Returned), and the caller is the one it names.
+            match unsafe { &*stage } {
+                Stage::Body(job) => job.write(into),
+                _ => Err("its body is gone".into()),
+            }
+        })
+    }
+
+    fn complete(&self, reply: Result<(Option<&str>, &[u8]), TaskError>) -> Outcome {
+        let read = |(content_type, reply): (Option<&str>, &[u8])| {
+            let value = panics::quietly(|| J::read(content_type, reply));
+            value.unwrap_or_else(|| Err("reading its reply panicked".into()))
+        };
+        let (stage, outcome) = match reply.and_then(|reply| read(reply).map_err(TaskError::failed)) {
+            Ok(value) => (Stage::Value(value), Outcome::Completed),
+            Err(error) => {
+                let outcome = error.outcome();
+                (Stage::Error(error), outcome)
+            }
+        };
+        // SAFETY: the caller's start succeeded, so the word says Running and names it.
+        let body = unsafe { self.replace(stage) };
+        panics::drop_quietly(body);
         outcome
     }
 

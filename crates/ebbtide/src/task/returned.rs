@@ -1,6 +1,6 @@
 //! A task that was accepted, never started, and came back: the closure itself.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{
     context::Context,
@@ -60,6 +60,24 @@ impl<I: Isolation> Job<I> for Returned<I> {
             Some(Body::Cell(cell)) => cell.run_returned(state, context),
             None => Ok(()),
         }
+    }
+
+    fn content_type(&self) -> Option<Arc<str>> {
+        match self.entry.as_ref().map(|entry| &entry.body) {
+            Some(Body::Cell(cell)) => cell.content_type(),
+            _ => None,
+        }
+    }
+
+    fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError> {
+        match self.entry.as_ref().map(|entry| &entry.body) {
+            Some(Body::Cell(cell)) => cell.write(into),
+            _ => Err("a closure cannot leave its process".into()),
+        }
+    }
+
+    fn read(_content_type: Option<&str>, _reply: &[u8]) -> Result<(), BoxError> {
+        Ok(())
     }
 }
 

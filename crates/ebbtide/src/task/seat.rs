@@ -23,6 +23,7 @@ use super::{
     header::Header,
     id::{TaskId, WorkerId},
     outcome::{CancelReason, Outcome, Outcomes},
+    post::Post,
 };
 use crate::{
     clock::Moment,
@@ -60,6 +61,8 @@ pub(crate) struct Seat {
     touched: AtomicBool,
     side: Mutex<Side>,
     counts: [AtomicU64; 9],
+    /// What drives its worker, where that can be ended by force.
+    post: Mutex<Option<Arc<dyn Post>>>,
 }
 
 #[derive(Default)]
@@ -109,6 +112,7 @@ impl Seat {
             touched: AtomicBool::new(false),
             side: Mutex::new(Side::default()),
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
+            post: Mutex::new(None),
         }
     }
 
@@ -299,6 +303,21 @@ impl Seat {
     pub(crate) fn count(&self, outcome: Outcome) {
         let counter = &self.counts[outcome.index()];
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// Counts how a run ended, where several threads do that for one worker; all of them in this way.
+    pub(crate) fn count_shared(&self, outcome: Outcome) {
+        self.counts[outcome.index()].fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Its worker can be ended by force, through this.
+    pub(crate) fn set_post(&self, post: Arc<dyn Post>) {
+        let old = self.post.lock().replace(post);
+        drop(old);
+    }
+
+    pub(crate) fn post(&self) -> Option<Arc<dyn Post>> {
+        self.post.lock().clone()
     }
 
     pub(crate) fn outcomes(&self) -> Outcomes {

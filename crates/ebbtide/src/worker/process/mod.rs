@@ -47,3 +47,6 @@ pub use guardian::Guardian;
 pub use init::init;
 pub use signal::Signal;
 pub use spec::CommandSpec;
+
+#[cfg(not(any(shuttle, loom)))]
+pub use super::remote::{Memory, Processes, Raw, Reply, Request, WorkerCommand, WorkerError, WorkerProcess};

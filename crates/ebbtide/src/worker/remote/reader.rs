@@ -1,0 +1,348 @@
+//! The thread that listens to one worker process, from READY to its end.
+
+use std::{sync::Arc, time::Duration};
+
+use ebbtide_worker::frame::{FLAG_NONE, Frame, FrameType, JSON, ids, meta};
+
+use super::{
+    death::{Death, Verdict},
+    desk::{Answer, Desk, Stage},
+    ear::{Ear, Heard},
+    memory::Ruling,
+    outgoing::{Left, Patience},
+    worker_error::WorkerError,
+};
+use crate::{
+    clock::Moment,
+    policy::LOOK,
+    task::{
+        entry::Body, error::TaskError, id::TaskId, isolation::Isolation, outcome::Outcome, post::Post,
+        seat::Order,
+    },
+    worker::{
+        output::OutputSource,
+        process::Ended,
+        reason::RetireReason,
+        thread::{Notice, Tally},
+    },
+};
+
+/// How often it is looked whether a task holds up others that were sent behind it.
+const LOOK_BLOCKED: Duration = Duration::from_millis(5);
+/// How long a process is waited for that has closed its socket, before it is ended.
+const AFTER_END: Duration = Duration::from_secs(1);
+/// How long one is waited for that got SIGKILL; the kernel needs 60 ms for a gibibyte.
+const AFTER_KILL: Duration = Duration::from_secs(10);
+/// So many chunks of output are read after its end.
+const LAST_CHUNKS: usize = 32;
+
+pub(super) struct Reader<I: Isolation> {
+    desk: Arc<Desk<I>>,
+    ear: Ear,
+    tally: Tally,
+    looked: Moment,
+    /// A task has ended since memory was looked at last.
+    ended: bool,
+    /// It was told that it is above its soft limit.
+    due: bool,
+}
+
+/// The worker did not keep to the protocol.
+type Violation = String;
+
+impl<I: Isolation> Reader<I> {
+    pub(super) fn new(desk: Arc<Desk<I>>, ear: Ear) -> Self {
+        Self { desk, ear, tally: Tally::default(), looked: Moment::default(), ended: false, due: false }
+    }
+
+    /// Listens until the process has ended, and deals with what was under way.
+    pub(super) fn run(mut self) {
+        while self.turn() {}
+        let death = self.bury();
+        self.desk.die(death);
+    }
+
+    fn turn(&mut self) -> bool {
+        let patience = self.patience();
+        match self.listen(patience) {
+            Heard::End => return false,
+            Heard::Frames => {
+                if let Err(violation) = self.take_frames() {
+                    self.desk.wire.kill(Verdict::Protocol(violation.into()));
+                    return false;
+                }
+                self.after_frames();
+            }
+            Heard::Nothing => {}
+        }
+        self.look();
+        true
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        let book = self.desk.book.lock();
+        match book.flights.len() {
+            0 => None,
+            _ if book.flights.has_waiting() => Some(LOOK_BLOCKED),
+            _ => Some(LOOK),
+        }
+    }
+
+    fn listen(&mut self, patience: Option<Duration>) -> Heard {
+        let desk = &self.desk;
+        if !desk.employer().is_heard() {
+            return self.ear.listen(&desk.wire, patience, None);
+        }
+        let mut tell = |source, text| {
+            desk.employer().tell(Notice::Output { worker: desk.seat().id, task: desk.shown(), source, text });
+        };
+        self.ear.listen(&desk.wire, patience, Some(&mut tell))
+    }
+
+    fn take_frames(&mut self) -> Result<(), Violation> {
+        let now = Moment::now();
+        loop {
+            let frame = match self.ear.decoder.next() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Ok(()),
+                Err(malformed) => return Err(malformed.to_string()),
+            };
+            if let Some(outcome) = self.desk.hear(&frame, now)? {
+                self.ended = true;
+                self.desk.worker.look_at_limits(outcome, None, &mut self.tally);
+            }
+        }
+    }
+
+    /// Sends what may be sent now, and wakes the driver where that is its to do.
+    fn after_frames(&self) {
+        self.desk.refill();
+        let left = self.desk.flush(Patience::DoNotWait);
+        if left != Left::Nothing || self.desk.wants_driver() {
+            self.desk.wake();
+        }
+    }
+
+    /// Between two waits: memory, and whether somebody is held up.
+    fn look(&mut self) {
+        let desk = &self.desk;
+        let now = Moment::now();
+        if desk.book.lock().flights.is_blocked(now) {
+            desk.recall();
+        }
+        let limited = desk.plan.wishes.memory != super::Memory::default();
+        if !(self.ended && limited || now.since(self.looked) >= LOOK) {
+            return;
+        }
+        (self.looked, self.ended) = (now, false);
+        if let Some(size) = desk.wire.look() {
+            self.judge(size);
+        }
+    }
+
+    fn judge(&mut self, size: u64) {
+        let desk = &self.desk;
+        desk.employer().size(desk.seat(), size);
+        let limits = desk.plan.wishes.memory;
+        if let Some(most) = limits.hard.filter(|&most| size > most) {
+            let shown = |bytes| bytesize::ByteSize::b(bytes).display().iec();
+            let why = format!("memory: its worker used {}, more than kill_at({})", shown(size), shown(most));
+            desk.wire.kill(Verdict::Memory(why.into()));
+            return;
+        }
+        let Some(soft) = limits.soft.filter(|&soft| size > soft && !self.due) else { return };
+        match desk.plan.guard.above(self.tally.tasks, soft) {
+            Ruling::Retire => {
+                self.due = true;
+                desk.employer().due(desk.seat(), RetireReason::Size);
+            }
+            Ruling::GiveUp(why) => desk.employer().tell(Notice::LimitIgnored { why }),
+            Ruling::Ignore => {}
+        }
+    }
+
+    /// Waits for the end of the process, and writes down how it was.
+    fn bury(&mut self) -> Death {
+        let wire = &self.desk.wire;
+        let mut exit = wire.kin.wait(AFTER_END);
+        if exit.is_none() {
+            wire.kill(Verdict::Leaving);
+            exit = wire.kin.wait(AFTER_KILL);
+        }
+        for _ in 0..LAST_CHUNKS {
+            let before = wire.tail.len();
+            self.ear.read_outputs(wire, None);
+            if wire.tail.len() == before {
+                break;
+            }
+        }
+        let (exit_code, signal) = match exit.map(|exit| exit.ended) {
+            Some(Ended::Exited { code }) => (Some(code), None),
+            Some(Ended::Signaled { signal, .. }) => (None, Some(signal)),
+            Some(Ended::Lost) | None => (None, None),
+        };
+        let out_of_memory = wire.cap.as_ref().is_some_and(super::cap::Cap::has_killed);
+        Death {
+            verdict: wire.verdict(),
+            exit_code,
+            signal,
+            out_of_memory,
+            last_words: wire.tail.last_words(),
+        }
+    }
+}
+
+impl<I: Isolation> Desk<I> {
+    /// True if there is something that only the driver does: it is idle, leaves, or waits for an answer.
+    fn wants_driver(&self) -> bool {
+        let book = self.book.lock();
+        book.flights.len() == 0
+            || book.stage != Stage::Open
+            || matches!(book.snapshot, Answer::Given(_))
+            || self.seat().ordered() != Order::None
+    }
+
+    /// One frame. Gives how a task ended, if one did.
+    fn hear(&self, frame: &Frame<'_>, now: Moment) -> Result<Option<Outcome>, Violation> {
+        let id = TaskId(frame.id);
+        match frame.kind {
+            FrameType::Start => self.begins(id, now)?,
+            FrameType::Result => return self.result(id, frame, now).map(Some),
+            FrameType::Error => return self.error(id, frame, now).map(Some),
+            FrameType::Returned => self.returned(frame)?,
+            FrameType::State => {
+                let state = (frame.flags & FLAG_NONE == 0).then(|| frame.body.to_vec());
+                let mut book = self.book.lock();
+                if book.snapshot != Answer::Asked {
+                    return Err("a SNAPSHOT that nobody asked for".to_owned());
+                }
+                book.snapshot = Answer::Given(state);
+            }
+            FrameType::Progress => {
+                let text = String::from_utf8_lossy(meta_cut(frame.body)).into_owned();
+                if self.shown() == Some(id) {
+                    self.seat().set_progress(text);
+                }
+            }
+            FrameType::Log => self.log(frame),
+            FrameType::Pong => {}
+            other => return Err(format!("a {} after READY", other.name())),
+        }
+        Ok(None)
+    }
+
+    fn begins(&self, id: TaskId, now: Moment) -> Result<(), Violation> {
+        let cell = {
+            let mut book = self.book.lock();
+            let flight = book.flights.begin(id, now)?;
+            let Body::Cell(cell) = &flight.entry.body else { return Ok(()) };
+            let cell = (cell.header().has_timeout() && !flight.armed).then(|| Arc::clone(cell));
+            self.show(&mut book);
+            cell
+        };
+        if let Some(cell) = cell {
+            self.arm(id, &cell);
+        }
+        Ok(())
+    }
+
+    fn result(&self, id: TaskId, frame: &Frame<'_>, now: Moment) -> Result<Outcome, Violation> {
+        let meta = meta::ResultMeta::read(frame.meta).map_err(|malformed| malformed.to_string())?;
+        let flight = self.book.lock().flights.end(id, now)?;
+        if flight.begun.is_none() {
+            let violation = format!("a RESULT of task {id}, which it did not start");
+            self.conclude(
+                flight,
+                Err(TaskError::failed(format!("its worker broke the protocol with {violation}").into())),
+            );
+            return Err(violation);
+        }
+        self.wire.pardon(|verdict| matches!(verdict, Verdict::Task(guilty, _) if *guilty == id));
+        let content_type = (meta.content_type != JSON).then_some(&*meta.content_type);
+        Ok(self.conclude(flight, Ok((content_type, frame.body))))
+    }
+
+    fn error(&self, id: TaskId, frame: &Frame<'_>, now: Moment) -> Result<Outcome, Violation> {
+        let meta = meta::ErrorMeta::read(frame.meta).map_err(|malformed| malformed.to_string())?;
+        let flight = self.book.lock().flights.end(id, now)?;
+        self.wire.pardon(|verdict| matches!(verdict, Verdict::Task(guilty, _) if *guilty == id));
+        let asked = self.asked(&flight).filter(|_| meta.cancelled);
+        let error = match asked {
+            Some(reason) => TaskError::cancelled(reason),
+            None => TaskError::failed(Box::new(WorkerError {
+                name: meta.name.into_owned(),
+                message: meta.message.into_owned(),
+                stack: meta.stack.into_owned(),
+                retryable: meta.retryable,
+            })),
+        };
+        Ok(self.conclude(flight, Err(error)))
+    }
+
+    fn returned(&self, frame: &Frame<'_>) -> Result<(), Violation> {
+        let ids = ids(frame.body).map_err(|malformed| malformed.to_string())?;
+        let back = self.book.lock().flights.returned(frame.id, ids)?;
+        // The first one last: each goes to the front.
+        for flight in back.into_iter().rev() {
+            self.employer().give_back(self.seat(), flight.entry);
+        }
+        Ok(())
+    }
+
+    fn log(&self, frame: &Frame<'_>) {
+        if !self.employer().is_heard() {
+            return;
+        }
+        let level = meta::LogMeta::read(frame.meta).unwrap_or_default();
+        let source = match &*level.level {
+            "debug" => OutputSource::Debug,
+            "warn" => OutputSource::Warn,
+            "error" => OutputSource::Error,
+            _ => OutputSource::Info,
+        };
+        let task = (frame.id != 0).then_some(TaskId(frame.id));
+        let text = String::from_utf8_lossy(meta_cut(frame.body)).into_owned();
+        self.employer().tell(Notice::Output { worker: self.seat().id, task, source, text });
+    }
+
+    /// The process has ended: whoever had begun ends with it, the others go back.
+    fn die(&self, death: Death) {
+        let (flights, expected) = {
+            let mut book = self.book.lock();
+            let expected = book.stage != Stage::Open && book.flights.len() == 0;
+            book.stage = Stage::Dead;
+            (book.flights.take_all(), expected)
+        };
+        let mut unbegun = Vec::new();
+        for flight in flights {
+            let id = flight.entry.id;
+            if flight.begun.is_none() {
+                unbegun.push(flight.entry);
+            } else if self.deserves_another(&flight) && death.is_crash_for(id) {
+                self.book.lock().suspects.push(flight);
+            } else {
+                self.conclude(flight, Err(death.of_task(id)));
+            }
+        }
+        for entry in unbegun.into_iter().rev() {
+            self.employer().give_back(self.seat(), entry);
+        }
+        if !expected {
+            self.employer().tell(Notice::Died { worker: self.seat().id, how: death.how().into() });
+        }
+        self.book.lock().death = Some(death);
+        self.seat().order(Order::Leave);
+        self.employer().rouse(self.seat());
+    }
+
+    fn deserves_another(&self, flight: &super::flights::Flight<I>) -> bool {
+        let Body::Cell(cell) = &flight.entry.body else { return false };
+        let idempotent = cell.header().extras().is_some_and(|extras| extras.idempotent);
+        idempotent && flight.attempt == 1 && self.asked(flight).is_none()
+    }
+}
+
+/// Of texts that a worker sends, as much as is shown.
+fn meta_cut(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(8 << 10)]
+}
