@@ -3,7 +3,6 @@
 // what the pool sends), and the module that user code requires. The protocol is docs/PROTOCOL.md of the repository.
 
 const fs = require('fs');
-const net = require('net');
 const path = require('path');
 const url = require('url');
 const util = require('util');
@@ -1155,31 +1154,49 @@ function hideFromChildren(nothing) {
 
 // -------------------------------------------------------------------------------------------------------------------------------------- life
 
+/** Calls `hello` as soon as the socket can be written, and `then` when it is also read. */
 function connect(then) {
+  if (!env.EBBTIDE_SOCKET) {
+    fd = givenSocket();
+    hello();
+  }
+  // Takes more than a millisecond to load: the pool knows already that we live.
+  const net = require('net');
   const onread = { buffer: nextTarget, callback: onRead };
-  if (env.EBBTIDE_SOCKET) {
+  if (fd === -1) {
     socket = net.connect({ path: env.EBBTIDE_SOCKET, onread }, () => {
       fd = socket._handle.fd;
+      hello();
       then();
     });
   } else {
-    const number = Number(env.EBBTIDE_FD || 0);
-    try {
-      socket = new net.Socket({ fd: number, readable: true, writable: true, onread });
-    } catch (error) {
-      die(`descriptor ${number} is not the pool's socket (${error.message}). A worker is started by a pool; EBBTIDE_FD or EBBTIDE_SOCKET say where the socket is`);
-    }
-    fd = number;
+    socket = new net.Socket({ fd, readable: true, writable: true, onread });
   }
+  listenForTheEnd();
+  if (fd !== -1) then();
+}
+
+function givenSocket() {
+  const number = Number(env.EBBTIDE_FD || 0);
+  let found = 'it is not open';
+  try {
+    if (fs.fstatSync(number).isSocket()) return number;
+    found = 'it is no socket';
+  } catch {
+    // Said below.
+  }
+  return die(`descriptor ${number} is not the pool's socket (${found}). A worker is started by a pool; EBBTIDE_FD or EBBTIDE_SOCKET say where the socket is`);
+}
+
+function listenForTheEnd() {
   const gone = () => {
     fd = -1; // Nothing is written any more, also not by the exit.
     exit(0);
   };
   socket.on('end', gone).on('close', gone).on('error', (error) => {
-    if (socket.connecting || fd === -1) die(`cannot connect to ${env.EBBTIDE_SOCKET}: ${error.message}`);
+    if (fd === -1) die(`cannot connect to ${env.EBBTIDE_SOCKET}: ${error.message}`);
     gone();
   });
-  if (fd !== -1) then();
 }
 
 function wholeNumber(name, otherwise) {
@@ -1269,10 +1286,7 @@ function main() {
   }
   process.on('exit', () => { if (fd !== -1) writeAtExit(); });
   process.on('uncaughtException', onUncaught);
-  connect(() => {
-    hello();
-    live(problem);
-  });
+  connect(() => live(problem));
 }
 
 if (isWorker) main();

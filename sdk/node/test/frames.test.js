@@ -121,11 +121,11 @@ test('sizes around the buffers of the worker', async (t) => {
   ends.forEach((end, id) => assert.ok(end.id === id && end.body.equals(bodies[id]), `size ${sizes[id]}`));
 });
 
-test('while the pool does not read, the worker still reads, starts nothing it cannot say, and loses nothing', async (t) => {
-  const w = await start(t, `const fs = require('fs'); module.exports = (x) => { fs.appendFileSync(__dirname + '/ran', x + ' '); return Buffer.alloc(${2 * MIB}, x); };`);
+for (const concurrency of ['1', '4']) test(`while the pool does not read, the worker still reads, starts nothing it cannot say, and loses nothing (${concurrency} at once)`, async (t) => {
+  const w = await start(t, `const fs = require('fs'); module.exports = (x) => { fs.appendFileSync(__dirname + '/ran', x + ' '); return Buffer.alloc(${2 * MIB}, x); };`, { env: { EBBTIDE_CONCURRENCY: concurrency } });
   await w.ready();
   w.socket.pause();
-  w.send(task(1, 1), task(2, 2), frame('CANCEL', 3));
+  w.send(task(1, 1), task(2, 2), task(3, 3));
   // All of it goes through only if the worker reads although it cannot write.
   const meta = { content_type: 'application/octet-stream' };
   const most = frame('TASK', 9, meta, Buffer.alloc(4 * MIB));
@@ -133,11 +133,23 @@ test('while the pool does not read, the worker still reads, starts nothing it ca
   assert.strictEqual(require('fs').readFileSync(w.path('ran'), 'utf8'), '1 ');
   w.socket.resume();
   const seen = [];
-  for (let i = 0; i < 5; i += 1) seen.push(await w.next());
+  for (let i = 0; i < 7; i += 1) seen.push(await w.next());
   const ends = seen.filter((each) => each.type === 'RESULT');
-  assert.deepStrictEqual(ends.map((each) => [each.id, each.body.length, each.body.every((byte) => byte === each.id)]), [[1, 2 * MIB, true], [2, 2 * MIB, true]]);
+  assert.deepStrictEqual(ends.map((each) => [each.id, each.body.length, each.body.every((byte) => byte === each.id)]), [1, 2, 3].map((id) => [id, 2 * MIB, true]));
   assert.strictEqual(seen.find((each) => each.type === 'ERROR').id, 9);
 });
+
+/** A part is written, so that the rest is not the whole. */
+function readSome(w, bytes) {
+  return new Promise((done) => {
+    const look = () => {
+      if (w.input.length < bytes) return;
+      w.socket.off('data', look).pause();
+      done();
+    };
+    w.socket.on('data', look).resume();
+  });
+}
 
 test('what waits to be written at process.exit is written, if the pool reads', async (t) => {
   const w = await start(t, `${GATE} module.exports = (x) => { if (x === 1) later('go').then(() => process.exit(3)); return Buffer.alloc(${4 * MIB}, x); };`);
@@ -147,7 +159,7 @@ test('what waits to be written at process.exit is written, if the pool reads', a
   w.socket.pause();
   w.send(frame('PING', 7), frame('RECALL', 9));
   await new Promise((done) => w.socket.write(frame('PING', 8), done));
-  await new Promise((done) => setTimeout(done, 50));
+  await readSome(w, MIB);
   w.open('go');
   await new Promise((done) => setTimeout(done, 50));
   w.socket.resume();

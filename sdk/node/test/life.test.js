@@ -217,6 +217,17 @@ test('the module serves nobody where it is only required', async (t) => {
   assert.strictEqual(String(text), 'false undefined isEbbtideWorker,workerData,onSnapshot,onRestore,log\n');
 });
 
+test('a socket that is not there is named', async () => {
+  const { spawnSync } = require('child_process');
+  const { SDK } = require('../testing/pool.js');
+  const nowhere = spawnSync(process.execPath, [SDK], { env: { EBBTIDE_SOCKET: '/nowhere/at/all' } });
+  assert.strictEqual(nowhere.status, 70);
+  assert.match(String(nowhere.stderr), /cannot connect to \/nowhere\/at\/all: .*ENOENT/);
+  const closed = spawnSync(process.execPath, [SDK], { env: { EBBTIDE_FD: '77' } });
+  assert.strictEqual(closed.status, 70);
+  assert.match(String(closed.stderr), /descriptor 77 is not the pool's socket \(it is not open\)/);
+});
+
 test('started by hand it says what it is', async () => {
   const { spawnSync } = require('child_process');
   const { SDK } = require('../testing/pool.js');

@@ -96,11 +96,13 @@ test('while a task awaits, PING, CANCEL and RECALL are answered at once', async 
 test('frames that came while a task ran count before the next START', async (t) => {
   const w = await start(t, `${GATE} module.exports = (name) => gate(name);`);
   await w.ready();
+  w.open('warm');
+  // A worker that is cold gives the loop turns of its own accord.
+  for (let id = 0; id < 300; id += 1) await w.call(id, 'warm');
   w.send(task(1, 'go'), task(2, 'go'), task(3, 'go'));
   await w.expect('START', 1);
-  w.send(frame('CANCEL', 2), frame('RECALL', 9));
-  // The bytes are in the worker's socket before the gate opens: the write is done when the next one is.
-  await new Promise((done) => w.socket.write('', done));
+  // The bytes are in the worker's socket before the gate opens.
+  await new Promise((done) => w.socket.write(Buffer.concat([frame('CANCEL', 2), frame('RECALL', 9)]), done));
   w.open('go');
   const seen = [await w.next(), await w.next(), await w.next()].map((each) => `${each.type} ${each.id}`);
   assert.deepStrictEqual(seen, ['RESULT 1', 'ERROR 2', 'RETURNED 9']);
@@ -108,18 +110,20 @@ test('frames that came while a task ran count before the next START', async (t) 
   await w.expect('PONG', 1);
 });
 
-test('a CANCEL that comes in one write behind more than a read holds counts as well', async (t) => {
-  const w = await start(t, 'module.exports = (x) => x.length;');
+test('a CANCEL that lies in the socket behind more than one read takes counts as well', async (t) => {
+  const w = await start(t, `${GATE} module.exports = (name) => gate(name.trim());`);
   await w.ready();
-  const text = 'x'.repeat(1000);
-  w.send(...Array.from({ length: 150 }, (_, id) => task(id, text)), frame('PING', 5));
-  let ends = 0;
-  for (;;) {
-    const got = await w.next();
-    if (got.type === 'PONG') break;
-    if (got.type === 'RESULT') ends += 1;
-  }
-  assert.strictEqual(ends, 0, 'the PONG comes before the first START: all was read');
+  const wide = task(2, 'go'.padEnd(63 * 1024));
+  const head = 62 * 1024;
+  // The worker keeps the incomplete frame, which leaves less room for the next read than the kernel then holds.
+  w.send(task(1, 'go'), wide.subarray(0, head));
+  await w.expect('START', 1);
+  const filler = [3, 4, 5].map((id) => task(id, 'go'.padEnd(65 * 1024)));
+  await new Promise((done) => w.socket.write(Buffer.concat([wide.subarray(head), ...filler, frame('CANCEL', 2)]), done));
+  w.open('go');
+  await w.expect('RESULT', 1);
+  assert.strictEqual((await w.expect('ERROR', 2)).meta.cancelled, true);
+  await w.expect('START', 3);
 });
 
 const ABORTABLE = `
