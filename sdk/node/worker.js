@@ -1268,6 +1268,10 @@ function end() {
 /** As Node does, but the pool is told first: an error that belongs to no task's end leaves the worker in an unknown state. */
 function onUncaught(error, origin) {
   if (process.listenerCount('uncaughtException') > 1) return; // User code takes care of it.
+  if (!ready && socket !== null) {
+    failToLoad(targetFile === '' ? error : explainLoad(error));
+    return;
+  }
   const task = running.size === 1 ? [...running][0] : null;
   const what = origin === 'unhandledRejection' ? 'a promise was rejected and nobody waited for it' : 'an error was thrown outside of a call';
   const text = `${what}: ${stackOf(error) || textOf(error)}`;

@@ -38,6 +38,7 @@ const FAILURES = [
   ['code that throws, with its line', { source: '\n\nthrow new RangeError("too far");' }, /worker\.js, line 3 could not be loaded: RangeError: too far/],
   ['code of another file that throws', { source: 'require("./other");', files: { 'other.js': '\nnull.x' } }, /other\.js, line 2\) could not be loaded: TypeError/],
   ['a promise that is rejected', { source: 'module.exports = Promise.reject(new Error("no database"));' }, /could not be loaded: Error: no database/],
+  ['an error that nobody catches while it loads', { source: '\nsetTimeout(() => { throw new Error("late"); }, 5); module.exports = new Promise(() => {});' }, /worker\.js, line 2 could not be loaded: Error: late/],
   ['a module in a file that is none', { source: 'import fs from "fs";' , name: 'w.cjs' }, /w\.cjs, line 1 .*Name the file \.mjs/],
   ['a port', { source: 'const { parentPort } = require("worker_threads");\nparentPort.on("message", () => {});' }, /parentPort is null.*MessagePort cannot cross/],
   ['worker data that is no JSON', { source: '', env: { EBBTIDE_DATA: '{' } }, /EBBTIDE_DATA is not JSON/],

@@ -37,6 +37,8 @@ for (const [what, { source, fn, ...options }, data, expected] of RUNS) {
     const end = await w.call(1, data, fn ? { fn } : null);
     assert.strictEqual(end.type, 'RESULT', JSON.stringify(end.meta));
     assert.deepStrictEqual(end.value, expected);
+    // No warnings of Node's about how it is done.
+    assert.strictEqual(w.stderr, '');
   });
 }
 
