@@ -8,5 +8,6 @@ def r(n):
     return b
 m=types.ModuleType("ebbtide_worker")
 sys.modules[m.__name__]=m
-exec(compile(r(int.from_bytes(r(4),"little")),"<ebbtide_worker>","exec"),m.__dict__)
+m._source=r(int.from_bytes(r(4),"little"))
+exec(compile(m._source,"<ebbtide_worker>","exec"),m.__dict__)
 m.main()

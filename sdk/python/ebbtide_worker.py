@@ -1012,7 +1012,30 @@ def _in_forked_child() -> None:
 
 
 def _say_in_child(*_: Any) -> None:
-    raise RuntimeError("only the worker itself can speak to the pool, not a process that it forked; give the text to the worker")
+    raise RuntimeError("only the worker itself can speak to the pool, not a process that it started; give the text to the worker")
+
+
+def _offer_to_children(source: bytes) -> None:
+    """Makes the SDK importable in children that user code spawns.
+
+    The pool has sent this module through the socket: there is no file that a new interpreter could import, and a child of multiprocessing that cannot import its
+    module is started again and again. So the source lies in memory as an archive that children reach by its name under /proc, and that ends with this process.
+    """
+    if not hasattr(os, "memfd_create"):  # not Linux: children need the package installed
+        return
+    import binascii
+
+    name, size = b"ebbtide_worker.py", len(source)
+    # An archive of one member, stored: version, flags, method, time, date (1980-01-01), checksum, sizes, length of the name, and nothing else.
+    member = struct.pack("<HHHHHIIIHH", 20, 0, 0, 0, 33, binascii.crc32(source), size, size, len(name), 0)
+    first = b"PK\3\4" + member + name + source
+    index = b"PK\1\2\24\0" + member + struct.pack("<HHHII", 0, 0, 0, 0, 0) + name
+    try:
+        fd = os.memfd_create("ebbtide_worker")
+        os.write(fd, first + index + b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(index), len(first), 0))
+    except OSError:
+        return
+    sys.path.append(f"/proc/{os.getpid()}/fd/{fd}")
 
 
 def _prepare_process() -> None:
@@ -1026,6 +1049,9 @@ def _prepare_process() -> None:
         del sys.path[0]
     if sys.path[:1] != [here]:
         sys.path.insert(0, here)
+    source = globals().get("_source")  # set by the bootstrap
+    if source:
+        _offer_to_children(source)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.reconfigure(line_buffering=True)  # so that a line is read while the task runs that wrote it
@@ -1076,7 +1102,13 @@ def main() -> None:
         os._exit(_MALFORMED)
 
 
-_worker: Any = None
+class _Nobody:
+    """In place of the worker where this module is only imported, as in children of multiprocessing."""
+
+    say = staticmethod(_say_in_child)
+
+
+_worker: Any = _Nobody
 
 if _DIRECT:
     main()

@@ -83,17 +83,14 @@ def f(body):
                 self.assertGreaterEqual(sockets[0], 100)
 
     def test_a_socket_handed_over_non_blocking_works(self):
-        # `-c` and not the bootstrap: the harness sends the source first only where it is asked to.
-        code = f"import os, runpy\nos.set_blocking(0, False)\nrunpy.run_path({str(FILE)!r}, run_name='__main__')"
-        (folder := tempfile.TemporaryDirectory())
-        script = os.path.join(folder.name, "start.py")
-        with open(script, "w") as f:
-            f.write(code)
-        with Worker(ECHO, argv=[sys.executable, script]) as w:
-            w.ready()
-            w.nothing(0.05)
-            self.assertEqual(w.call(1, 2).value, 2)
-        folder.cleanup()
+        with tempfile.TemporaryDirectory() as folder:
+            script = os.path.join(folder, "start.py")
+            with open(script, "w") as f:
+                f.write(f"import os, runpy\nos.set_blocking(0, False)\nrunpy.run_path({str(FILE)!r}, run_name='__main__')\n")
+            with Worker(ECHO, argv=[sys.executable, script]) as w:
+                w.ready()
+                w.nothing(0.05)
+                self.assertEqual(w.call(1, 2).value, 2)
 
     def test_working_directory_is_first_on_the_path(self):
         source = "import sys, helper\ndef f(body): return [sys.path[0], helper.X]\n"
@@ -303,7 +300,7 @@ def f(body, task):
 """
         with Worker(source) as w:
             w.ready()
-            self.assertIn("forked", w.call(1).value)
+            self.assertIn("only the worker itself", w.call(1).value)
 
     def test_interrupt_is_ignored_and_terminate_ends_it(self):
         with Worker(ECHO) as w:
