@@ -49,4 +49,6 @@ pub use signal::Signal;
 pub use spec::CommandSpec;
 
 #[cfg(not(any(shuttle, loom)))]
-pub use super::remote::{Memory, Processes, Raw, Reply, Request, WorkerCommand, WorkerError, WorkerProcess};
+pub use super::remote::{
+    Memory, MemoryCaps, Processes, Raw, Reply, Request, WorkerCommand, WorkerError, WorkerProcess, memory_caps,
+};
