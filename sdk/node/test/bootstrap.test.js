@@ -79,13 +79,12 @@ test('nobody eats frames: 0 is the null device to user code and its children', a
 });
 
 test('a grandchild that lives on does not hold the socket', async (t) => {
-  const w = await start(t, 'module.exports = () => { require("child_process").spawn("sleep", ["20"], { stdio: ["inherit", "ignore", "ignore"], detached: true }).unref(); process.exit(2); };', { via });
+  const w = await start(t, 'module.exports = () => { require("child_process").spawn("sleep", ["12"], { stdio: ["inherit", "ignore", "ignore"], detached: true }).unref(); process.exit(2); };', { via });
   await w.ready();
   w.send(task(1, 0));
   await w.expect('START', 1);
-  const before = Date.now();
-  await assert.rejects(w.next(), /closed its socket/);
-  assert.ok(Date.now() - before < 8000);
+  // The helper ends with 99 where the socket is open after the worker is gone.
+  assert.strictEqual((await w.exit()).code, 2);
 });
 
 test('1 MiB both ways over descriptor 0', async (t) => {

@@ -1,6 +1,7 @@
 'use strict';
 const test = require('node:test');
 const assert = require('node:assert');
+const fs = require('fs');
 const { start, frame, task, TYPES, GATE } = require('../testing/pool.js');
 
 const header = (length, type = 1, metaLength = 0) => {
@@ -130,7 +131,8 @@ for (const concurrency of ['1', '4']) test(`while the pool does not read, the wo
   const meta = { content_type: 'application/octet-stream' };
   const most = frame('TASK', 9, meta, Buffer.alloc(4 * MIB));
   await new Promise((done) => w.socket.write(Buffer.concat([most, frame('CANCEL', 9)]), done));
-  assert.strictEqual(require('fs').readFileSync(w.path('ran'), 'utf8'), '1 ');
+  while (!fs.existsSync(w.path('ran'))) await new Promise((done) => setTimeout(done, 5));
+  assert.strictEqual(fs.readFileSync(w.path('ran'), 'utf8'), '1 ');
   w.socket.resume();
   const seen = [];
   for (let i = 0; i < 7; i += 1) seen.push(await w.next());

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 
+LEAKED = 99
+
 
 def copy(source, sink):
     try:
@@ -41,6 +43,8 @@ def main():
     code = child.wait()
     # Not for ever: a descriptor that leaked into a grandchild must fail a test, not hang it.
     back.join(10)
+    if back.is_alive():
+        os._exit(LEAKED)
     os._exit(code if code >= 0 else 128 - code)
 
 
