@@ -342,10 +342,13 @@ where
     })
 }
 
+/// The handles of all, or what became of each.
+pub(super) type Many<T, J> = Result<Vec<Handle<T>>, SubmitManyError<Handle<T>, J>>;
+
 pub(super) fn many_jobs<I: Isolation, J: Job<I>>(
     core: &Core<I>,
     mut jobs: impl Iterator<Item = J>,
-) -> Result<Vec<Handle<J::Output>>, SubmitManyError<Handle<J::Output>, J>> {
+) -> Many<J::Output, J> {
     let mut accepted = Vec::with_capacity(jobs.size_hint().0);
     loop {
         let together: Vec<_> = jobs.by_ref().take(TOGETHER).collect();

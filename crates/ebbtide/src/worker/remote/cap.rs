@@ -8,6 +8,7 @@ use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use super::{command::Kind, plan::Wishes};
@@ -116,7 +117,7 @@ impl Drop for Cap {
             if fs::remove_dir(&self.group).is_ok() || !self.group.exists() {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            crate::sync::park_timeout(Duration::from_millis(2));
         }
     }
 }

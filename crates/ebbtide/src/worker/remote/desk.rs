@@ -122,10 +122,17 @@ impl<I: Isolation> Desk<I> {
     }
 
     /// Sends a task, and as many more as there is room for and tasks wait.
-    pub(super) fn send(&self, entry: Entry<I>, attempt: u32) {
+    pub(super) fn send(&self, entry: Entry<I>) {
         let mut buffer = self.taking.lock();
-        self.put(entry, attempt, &mut buffer);
+        if let Err(entry) = self.put(entry, 1, &mut buffer) {
+            self.employer().give_back(self.seat(), entry);
+        }
         self.take_more(&mut buffer);
+    }
+
+    /// Sends a task that nothing else is to be sent with. Gives it back if the process is dead.
+    pub(super) fn send_alone(&self, entry: Entry<I>, attempt: u32) -> Result<(), Entry<I>> {
+        self.put(entry, attempt, &mut self.taking.lock())
     }
 
     /// Sends more, if something is under way: else the driver asks the pool, and becomes idle if it has nothing.
@@ -138,7 +145,9 @@ impl<I: Isolation> Desk<I> {
         while self.may_take() {
             let next = self.worker.tray.next().or_else(|| self.employer().next_now(&self.worker.tray));
             let Some(entry) = next else { return };
-            self.put(entry, 1, buffer);
+            if let Err(entry) = self.put(entry, 1, buffer) {
+                self.employer().give_back(self.seat(), entry);
+            }
         }
     }
 
@@ -150,8 +159,8 @@ impl<I: Isolation> Desk<I> {
         book.stage == Stage::Open && book.flights.len() > 0 && book.flights.room() > 0
     }
 
-    /// Puts one task onto its way.
-    fn put(&self, entry: Entry<I>, attempt: u32, buffer: &mut Vec<u8>) {
+    /// Puts one task onto its way, unless the process is dead.
+    fn put(&self, entry: Entry<I>, attempt: u32, buffer: &mut Vec<u8>) -> Result<(), Entry<I>> {
         let id = entry.id;
         let Body::Cell(cell) = &entry.body else {
             unreachable!("what is sent to a process always has a cell");
@@ -160,14 +169,18 @@ impl<I: Isolation> Desk<I> {
         let flight = Flight { entry, attempt, begun: None, armed: false };
         if let Some(reason) = self.withdrawn(&*cell) {
             self.conclude(flight, Err(TaskError::cancelled(reason)));
-            return;
+            return Ok(());
         }
         if let Err(error) = self.write(id, &*cell, attempt, buffer) {
             self.conclude(flight, Err(error));
-            return;
+            return Ok(());
         }
         let alone = {
             let mut book = self.book.lock();
+            if book.stage == Stage::Dead {
+                buffer.clear();
+                return Err(flight.entry);
+            }
             book.flights.send(flight);
             book.flights.len() == 1
         };
@@ -179,6 +192,7 @@ impl<I: Isolation> Desk<I> {
             frames::cancel(buffer, id, &reason);
         }
         self.out.append(buffer);
+        Ok(())
     }
 
     /// Writes its frame, inside what the pool's decorators put around a task.
@@ -211,6 +225,23 @@ impl<I: Isolation> Desk<I> {
         let header = cell.header();
         let aborted = || self.seat().is_aborted().then_some(CancelReason::Abort);
         header.reason().or_else(|| header.revoked()).or_else(aborted)
+    }
+
+    /// Nothing has begun although something was sent: the time of the next one runs all the same, or a worker that hangs between two tasks
+    /// would hold it for ever.
+    pub(super) fn arm_next(&self) {
+        let next = {
+            let book = self.book.lock();
+            let begun = book.flights.iter().any(|flight| flight.begun.is_some());
+            let first = book.flights.iter().next().filter(|flight| !begun && !flight.armed);
+            first.and_then(|flight| match &flight.entry.body {
+                Body::Cell(cell) => Some((flight.entry.id, Arc::clone(cell))),
+                Body::Inline(_) => None,
+            })
+        };
+        if let Some((id, cell)) = next {
+            self.arm(id, &cell);
+        }
     }
 
     /// Lets the timeout of a task run, once.

@@ -104,7 +104,7 @@ fn drive<I: Isolation>(worker: &ThreadWorker<I>, desk: &Desk<I>) -> RetireReason
             }
             Next::Task(entry) => {
                 came = Came::FromTask;
-                desk.send(entry, 1);
+                desk.send(entry);
             }
         }
     }
@@ -213,8 +213,10 @@ fn again<I: Isolation<State = WorkerProcess>>(
         old.conclude(suspect, Err(death.of_task(id)));
         return;
     };
-    let Flight { entry, attempt, .. } = suspect;
-    desk.send(entry, attempt + 1);
+    let Flight { entry, attempt, begun, armed } = suspect;
+    if let Err(entry) = desk.send_alone(entry, attempt + 1) {
+        old.conclude(Flight { entry, attempt, begun, armed }, Err(death.of_task(id)));
+    }
     loop {
         let _ = desk.flush(Patience::Wait);
         if desk.under_way() == 0 {

@@ -116,6 +116,7 @@ impl<I: Isolation> Reader<I> {
 
     /// Sends what may be sent now, and wakes the driver where that is its to do.
     fn after_frames(&self) {
+        self.desk.arm_next();
         self.desk.refill();
         let left = self.desk.flush(Patience::DoNotWait);
         if left != Left::Nothing || self.desk.wants_driver() {
