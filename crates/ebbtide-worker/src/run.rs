@@ -12,7 +12,7 @@ use crate::startup::{Given, Startup};
 use crate::task::{Level, Task};
 
 type Build<S> = Box<dyn FnOnce(&Startup) -> Result<S, ErrorMeta<'static>>>;
-type Snapshot<S> = Box<dyn FnMut(&mut S) -> Vec<u8>>;
+type Snapshot<S> = Box<dyn FnMut(&mut S) -> Option<Vec<u8>>>;
 
 /// What a worker is made of.
 pub(crate) struct Parts<S> {
@@ -142,7 +142,7 @@ impl<S> Service<S> {
         // What has ended must not wait for the snapshot.
         self.link.flush(&mut self.out);
         let (snapshot, state) = (&mut self.snapshot, &mut self.state);
-        let taken = panic::catch(|| snapshot.as_mut().map(|take| take(state)));
+        let taken = panic::catch(|| snapshot.as_mut().and_then(|take| take(state)));
         let bytes = taken.unwrap_or_else(|panic| {
             self.link.log(0, Level::Error, &format!("the snapshot panicked: {}", panic.message));
             None

@@ -106,18 +106,19 @@ impl<S: 'static> Worker<S> {
         self.with(name.into(), function::raw(code))
     }
 
-    /// How the state is given to the worker that replaces this one; asked between two tasks. Default: it has none to give.
+    /// How the state is given to the worker that replaces this one; asked between two tasks. `take` gives bytes, or
+    /// an option of them: `None` = it has none to give, which is also the default.
     /// One that panics has none to give either, and the pool's log says so.
     #[must_use]
-    pub fn snapshot(mut self, take: impl FnMut(&mut S) -> Vec<u8> + 'static) -> Self {
-        self.parts.snapshot = Some(Box::new(take));
+    pub fn snapshot<B: Into<Option<Vec<u8>>>>(mut self, mut take: impl FnMut(&mut S) -> B + 'static) -> Self {
+        self.parts.snapshot = Some(Box::new(move |state| take(state).into()));
         self
     }
 
     /// Serves the pool until it says stop, and ends the process.
     ///
     /// Exit code 0 after a stop, with everything written and the state dropped, and when the pool is gone, with nothing dropped; 1 if the
-    /// start failed, the pool sent what is no frame, or this process was not started by a pool. Then standard error says why.
+    /// start failed or this process was not started by a pool, 70 if the pool sent what is no frame. Then standard error says why.
     ///
     /// Standard input is the null device from here on. Destructors of the caller do not run.
     pub fn serve(self) -> ! {

@@ -20,6 +20,8 @@ use crate::frame::{Decoder, FrameType, write_frame};
 use crate::startup::{Given, Restore};
 use crate::task::Level;
 
+/// The exit code after what is no frame; that of a software error, as all the SDKs have it.
+const MALFORMED: i32 = 70;
 /// The most of a text that LOG and PROGRESS take along.
 const TEXT_MAX: usize = 64 << 10;
 /// Frames of an end that are longer than this do not wait for the next START: joining the two saves nothing.
@@ -203,7 +205,7 @@ impl Link {
                         // What is done is done, and the pool may have it.
                         self.flush(out);
                         complain(format_args!("the pool sent what is no frame, or not here: {broken}"));
-                        end(1)
+                        end(MALFORMED)
                     }
                     // A read that was not filled took all there was.
                     if n < room {
