@@ -43,6 +43,7 @@ pub(crate) struct Control {
     pub(crate) peak: usize,
     pub(crate) started: u64,
     pub(crate) build: (Duration, u64),
+    pub(crate) retired: BTreeMap<RetireReason, u64>,
     pub(crate) shut: bool,
     pub(crate) terminated: bool,
 }
@@ -117,6 +118,7 @@ impl Control {
             peak: 0,
             started: 0,
             build: (Duration::ZERO, 0),
+            retired: BTreeMap::new(),
             shut: false,
             terminated: false,
         }

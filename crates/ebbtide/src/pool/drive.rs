@@ -170,7 +170,9 @@ impl<I: Isolation> Core<I> {
                 Action::Snapshot { id } => self.ask_for_snapshot(control, id),
                 Action::Retire { id, why } => {
                     if let Some(desk) = control.desks.get_mut(&id) {
-                        desk.why = Some(why);
+                        if desk.why.replace(why).is_none() {
+                            *control.retired.entry(why).or_default() += 1;
+                        }
                         desk.seat.order(Order::Leave);
                         self.queue.rouse(id);
                         if let Some(post) = desk.seat.post() {
@@ -304,6 +306,7 @@ impl<I: Isolation> Core<I> {
     pub(crate) fn worker_leaves(&self, id: WorkerId, why: RetireReason) {
         self.drive(|control, _, todo| {
             todo.push(Do::Send(Event::WorkerRetiring { worker: id, reason: why }));
+            *control.retired.entry(why).or_default() += 1;
             control.roster.leaves(id, why);
             // It takes no more: whoever it was woken for must be looked after.
             (control.roster.review(&self.unserved()), ())

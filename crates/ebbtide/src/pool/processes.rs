@@ -52,8 +52,12 @@ impl Pool<Stateless> {
         let PoolBuilder { mut options, .. } = PoolBuilder::<Stateless>::new();
         let plan = Arc::default();
         let craft = craft(&plan);
+        let over: Arc<OnceLock<Arc<Plan>>> = Arc::clone(&plan);
         options.remote = Some(Remote { wishes: Wishes::new(command), plan });
-        PoolBuilder { options, craft }
+        let mut builder = PoolBuilder { options, craft };
+        builder
+            .hold(Box::new(|_| ()), Box::new(move || over.get().into_iter().for_each(|plan| plan.close())));
+        builder
     }
 }
 
@@ -91,6 +95,12 @@ impl<Q: Request, R: Reply> PoolBuilder<Processes<Q, R>> {
     /// are called back at a stop, and when one of them takes long. Default: 16.
     pub fn credits(self, credits: usize) -> Self {
         self.wish(|wishes| wishes.credits = credits)
+    }
+
+    /// How many workers are kept ready beside those that serve, so that one that was killed or has crashed is replaced at once. Each costs the memory of a
+    /// worker. Not used where a snapshot is handed on. Default: 0.
+    pub fn spares(self, spares: usize) -> Self {
+        self.wish(|wishes| wishes.spares = spares)
     }
 
     /// How long a worker may take until it is ready. Default: 30 s.

@@ -50,5 +50,6 @@ pub use spec::CommandSpec;
 
 #[cfg(not(any(shuttle, loom)))]
 pub use super::remote::{
-    Memory, MemoryCaps, Processes, Raw, Reply, Request, WorkerCommand, WorkerError, WorkerProcess, memory_caps,
+    Memory, MemoryCaps, Processes, Raw, Reply, Request, WorkerCommand, WorkerError, WorkerProcess,
+    memory_caps,
 };

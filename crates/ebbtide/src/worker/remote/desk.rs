@@ -56,6 +56,8 @@ pub(super) struct Book<I: Isolation> {
     /// Given up, but who knows who still looks at them.
     pub(super) given_up: Vec<Entry<I>>,
     pub(super) snapshot: Answer,
+    /// A PING has not been answered.
+    pub(super) pinged: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +88,7 @@ impl<I: Isolation> Desk<I> {
             suspects: Vec::new(),
             given_up: Vec::new(),
             snapshot: Answer::NotAsked,
+            pinged: false,
         };
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
@@ -310,6 +313,7 @@ impl<I: Isolation> Desk<I> {
             }
             let watched = self.seat().watched_since();
             let _ = self.seat().end();
+            self.seat().set_pulse(None);
             book.shown = None;
             self.show(&mut book);
             watched
@@ -321,6 +325,13 @@ impl<I: Isolation> Desk<I> {
 
     pub(super) fn shown(&self) -> Option<TaskId> {
         self.book.lock().shown
+    }
+
+    /// Since when the task runs that the seat shows.
+    pub(super) fn shown_since(&self) -> Option<Moment> {
+        let mut book = self.book.lock();
+        let id = book.shown?;
+        book.flights.find(id)?.begun
     }
 
     /// Why a task that ended as asked was asked.

@@ -69,6 +69,10 @@ pub(super) fn stop(out: &mut Vec<u8>) {
     plain(out, FrameType::Stop, 0, 0, &[], &[]);
 }
 
+pub(super) fn ping(out: &mut Vec<u8>, number: u64) {
+    plain(out, FrameType::Ping, 0, number, &[], &[]);
+}
+
 fn plain(out: &mut Vec<u8>, kind: FrameType, flags: u8, id: u64, meta: &[u8], body: &[u8]) {
     let written = write_frame(out, kind, flags, id, meta, body);
     debug_assert!(written.is_ok(), "{kind:?}: a small frame fits");

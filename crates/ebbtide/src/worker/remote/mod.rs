@@ -23,6 +23,7 @@ mod post;
 mod process;
 mod reader;
 mod snapshot;
+mod spares;
 mod tail;
 mod worker_error;
 

@@ -9,6 +9,7 @@ use super::{
     memory::{Guard, Memory},
     process::WorkerProcess,
     snapshot::State,
+    spares::Spares,
 };
 use crate::{
     error::BuildError,
@@ -35,6 +36,8 @@ pub(crate) struct Wishes {
     pub(crate) snapshots: Snapshots,
     pub(crate) most: u32,
     pub(crate) guardian: Option<Guardian>,
+    /// How many ready workers are kept beside those that serve.
+    pub(crate) spares: usize,
 }
 
 /// What becomes of what a worker has learnt.
@@ -58,6 +61,7 @@ impl Wishes {
             snapshots: Snapshots::No,
             most: ebbtide_worker::frame::MAX_FRAME,
             guardian: None,
+            spares: 0,
         }
     }
 
@@ -67,6 +71,9 @@ impl Wishes {
         let wrong = |option, problem: &str| Err(BuildError::new(option, problem));
         if !(1..=1024).contains(&self.credits) {
             return wrong("credits", "say 1 to 1024: how many tasks a worker may have at a time");
+        }
+        if self.spares > 64 {
+            return wrong("spares", "say at most 64: each is a process that does nothing");
         }
         if self.start_timeout.is_zero() {
             return wrong("start_timeout", "of zero would let no worker start");
@@ -88,6 +95,7 @@ pub(crate) struct Plan {
     /// Where the last state of any worker is kept between two lives of this program.
     pub(super) state: State,
     guardian: Mutex<Option<Guardian>>,
+    pub(super) spares: Spares,
 }
 
 impl Plan {
@@ -95,7 +103,16 @@ impl Plan {
         let caps = Caps::find(&wishes);
         let state = State::new(&wishes.snapshots, &pool);
         let guardian = Mutex::new(wishes.guardian.clone());
-        Self { wishes, guard: Guard::default(), caps, grace, snapshot_box, state, guardian }
+        Self {
+            wishes,
+            guard: Guard::default(),
+            caps,
+            grace,
+            snapshot_box,
+            state,
+            guardian,
+            spares: Spares::default(),
+        }
     }
 
     /// Starts a worker and waits until it is ready.
@@ -106,7 +123,19 @@ impl Plan {
     ) -> Result<WorkerProcess, BoxError> {
         let seed = seed.and_then(|seed| seed.downcast::<Vec<u8>>().ok()).map(|seed| *seed);
         let seed = seed.or_else(|| self.state.read());
-        boot::start(self, worker, seed).map_err(Into::into)
+        // What a spare is built from is nothing.
+        let spare = if seed.is_none() { self.spares.take() } else { None };
+        let process = match spare {
+            Some(spare) => spare,
+            None => boot::start(self, worker, seed)?,
+        };
+        self.spares.refill(self);
+        Ok(process)
+    }
+
+    /// The pool is over: nobody is kept ready any more.
+    pub(crate) fn close(&self) {
+        self.spares.close();
     }
 
     /// The guardian, started when it is first needed, and again when it has gone; `None` where this program cannot have one.

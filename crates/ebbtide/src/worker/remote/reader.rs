@@ -8,6 +8,7 @@ use super::{
     death::{Death, Verdict},
     desk::{Answer, Desk, Stage},
     ear::{Ear, Heard},
+    frames,
     memory::Ruling,
     outgoing::{Left, Patience},
     worker_error::WorkerError,
@@ -27,6 +28,8 @@ use crate::{
     },
 };
 
+/// A task that runs for so long is asked after, and again after as long.
+const PING: Duration = Duration::from_secs(1);
 /// How often it is looked whether a task holds up others that were sent behind it.
 const LOOK_BLOCKED: Duration = Duration::from_millis(5);
 /// How long a process is waited for that has closed its socket, before it is ended.
@@ -45,6 +48,7 @@ pub(super) struct Reader<I: Isolation> {
     ended: bool,
     /// It was told that it is above its soft limit.
     due: bool,
+    pinged: Moment,
 }
 
 /// The worker did not keep to the protocol.
@@ -52,7 +56,15 @@ type Violation = String;
 
 impl<I: Isolation> Reader<I> {
     pub(super) fn new(desk: Arc<Desk<I>>, ear: Ear) -> Self {
-        Self { desk, ear, tally: Tally::default(), looked: Moment::default(), ended: false, due: false }
+        Self {
+            desk,
+            ear,
+            tally: Tally::default(),
+            looked: Moment::default(),
+            ended: false,
+            due: false,
+            pinged: Moment::default(),
+        }
     }
 
     /// Listens until the process has ended, and deals with what was under way.
@@ -131,6 +143,8 @@ impl<I: Isolation> Reader<I> {
         if desk.book.lock().flights.is_blocked(now) {
             desk.recall();
         }
+        self.ping(now);
+        let desk = &self.desk;
         let limited = desk.plan.wishes.memory != super::Memory::default();
         if !(self.ended && limited || now.since(self.looked) >= LOOK) {
             return;
@@ -138,6 +152,25 @@ impl<I: Isolation> Reader<I> {
         (self.looked, self.ended) = (now, false);
         if let Some(size) = desk.wire.look() {
             self.judge(size);
+        }
+    }
+
+    /// Asks a worker that runs a task for long whether it is there. Where the question before was not answered, that is the answer.
+    fn ping(&mut self, now: Moment) {
+        let desk = &self.desk;
+        let long = |since: Moment| now.since(since) >= PING && now.since(self.pinged) >= PING;
+        if !desk.shown_since().is_some_and(long) {
+            return;
+        }
+        self.pinged = now;
+        let unanswered = {
+            let mut book = desk.book.lock();
+            std::mem::replace(&mut book.pinged, true)
+        };
+        if unanswered {
+            desk.seat().set_pulse(Some(false));
+        } else {
+            desk.say(|frame| frames::ping(frame, 1));
         }
     }
 
@@ -226,7 +259,13 @@ impl<I: Isolation> Desk<I> {
                 }
             }
             FrameType::Log => self.log(frame),
-            FrameType::Pong => {}
+            FrameType::Pong => {
+                let mut book = self.book.lock();
+                book.pinged = false;
+                if book.flights.len() > 0 {
+                    self.seat().set_pulse(Some(true));
+                }
+            }
             other => return Err(format!("a {} after READY", other.name())),
         }
         Ok(None)
