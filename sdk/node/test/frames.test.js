@@ -141,6 +141,39 @@ for (const concurrency of ['1', '4']) test(`while the pool does not read, the wo
   assert.strictEqual(seen.find((each) => each.type === 'ERROR').id, 9);
 });
 
+test('many small ends that the pool does not read: none is lost, none is out of order', async (t) => {
+  const w = await start(t, 'module.exports = (x) => "r".repeat(x);');
+  await w.ready();
+  w.socket.pause();
+  const count = 3000;
+  const size = (id) => 300 + (id % 700);
+  await new Promise((done) => w.socket.write(Buffer.concat(Array.from({ length: count }, (_, id) => task(id, size(id)))), done));
+  w.send(frame('PING', 1));
+  await new Promise((done) => setTimeout(done, 100));
+  w.socket.resume();
+  for (let id = 0; id < count; id += 1) {
+    let got = await w.next();
+    if (got.type === 'PONG') got = await w.next();
+    assert.deepStrictEqual([got.type, got.id], ['START', id]);
+    got = await w.next();
+    if (got.type === 'PONG') got = await w.next();
+    assert.deepStrictEqual([got.type, got.id, got.body.length], ['RESULT', id, size(id) + 2]);
+  }
+});
+
+test('bytes that wait to be written are those of the end of the task, whatever their owner does to them later', async (t) => {
+  const source = `const bytes = Buffer.alloc(${4 * MIB}, 1);
+    module.exports = () => { setTimeout(() => { bytes.fill(2); require('fs').writeFileSync(__dirname + '/filled', ''); }, 5); return bytes; };`;
+  const w = await start(t, source);
+  await w.ready();
+  w.socket.pause();
+  w.send(task(1, 0));
+  while (!fs.existsSync(w.path('filled'))) await new Promise((done) => setTimeout(done, 5));
+  w.socket.resume();
+  await w.expect('START', 1);
+  assert.ok((await w.expect('RESULT', 1)).body.every((byte) => byte === 1));
+});
+
 /** A part is written, so that the rest is not the whole. */
 function readSome(w, bytes) {
   return new Promise((done) => {

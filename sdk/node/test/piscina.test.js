@@ -105,6 +105,13 @@ test('the API is there for modules', async (t) => {
   assert.strictEqual((await w.expect('STATE', 3)).text, '\x001');
 });
 
+test('modules that were loaded before are told as well', async (t) => {
+  const flags = ['--import', 'data:text/javascript,import "node:worker_threads"'];
+  const w = await start(t, "import { isMainThread } from 'node:worker_threads'; export default () => isMainThread;", { name: 'w.mjs', flags });
+  await w.ready();
+  assert.strictEqual((await w.call(1, 0)).value, false);
+});
+
 test('a port that is used in a task is explained', async (t) => {
   const w = await start(t, 'const { parentPort } = require("worker_threads"); module.exports = () => parentPort.postMessage("hi");');
   await w.ready();
