@@ -15,7 +15,7 @@
 
 use std::{
     ptr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
 };
 
 use super::{
@@ -64,7 +64,7 @@ pub(crate) struct Seat {
     /// Whether its process answers while it runs a task: 0 if that was not asked.
     pulse: AtomicU8,
     /// What drives its worker, where that can be ended by force.
-    post: Mutex<Option<Arc<dyn Post>>>,
+    post: Mutex<Option<Weak<dyn Post>>>,
 }
 
 #[derive(Default)]
@@ -325,14 +325,14 @@ impl Seat {
         self.pulse.store(responsive.map_or(0, |is| if is { 1 } else { 2 }), Ordering::Relaxed);
     }
 
-    /// Its worker can be ended by force, through this.
-    pub(crate) fn set_post(&self, post: Arc<dyn Post>) {
+    /// Its worker can be ended by force, through this, for as long as somebody holds it.
+    pub(crate) fn set_post(&self, post: Weak<dyn Post>) {
         let old = self.post.lock().replace(post);
         drop(old);
     }
 
     pub(crate) fn post(&self) -> Option<Arc<dyn Post>> {
-        self.post.lock().clone()
+        self.post.lock().as_ref().and_then(Weak::upgrade)
     }
 
     pub(crate) fn outcomes(&self) -> Outcomes {

@@ -81,7 +81,8 @@ pub(super) fn start(
     out.append(&mut first);
     let begun = Arc::new(Begun::default());
     *begun.wire.lock() = Some(Arc::downgrade(&wire));
-    worker.seat.set_post(Arc::clone(&begun) as _);
+    let post: Arc<dyn Post> = Arc::clone(&begun) as _;
+    worker.seat.set_post(Arc::downgrade(&post));
     if worker.seat.is_aborted() {
         wire.kill(Verdict::Aborted);
     }

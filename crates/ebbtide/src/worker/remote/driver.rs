@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::Moment,
     sync::{self, JoinHandle},
-    task::{isolation::Isolation, seat::Order},
+    task::{isolation::Isolation, post::Post, seat::Order},
     worker::{
         craft::WorkerInfo,
         process::Signal,
@@ -61,7 +61,8 @@ fn open<I: Isolation>(
     plan: &Arc<Plan>,
 ) -> Option<(Arc<Desk<I>>, JoinHandle<()>)> {
     let desk = Desk::new(worker, Arc::clone(&wire), Arc::clone(plan));
-    worker.seat.set_post(Arc::clone(&desk) as _);
+    let post: Arc<dyn Post> = Arc::clone(&desk) as _;
+    worker.seat.set_post(Arc::downgrade(&post));
     if worker.seat.is_aborted() {
         wire.kill(Verdict::Aborted);
     }
@@ -148,7 +149,7 @@ fn snapshot<I: Isolation>(desk: &Desk<I>) -> Option<Vec<u8>> {
 fn part<I: Isolation>(desk: &Desk<I>, why: RetireReason) {
     desk.book.lock().stage = Stage::Closing;
     loop {
-        crate::task::post::Post::recall(desk);
+        desk.recall();
         let _ = desk.flush(Patience::Wait);
         let book = desk.book.lock();
         if book.flights.len() == 0 || book.stage == Stage::Dead {
