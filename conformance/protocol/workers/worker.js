@@ -32,6 +32,12 @@ module.exports = {
   echo,
   fail(request) { throw new Oops(request); },
   async sleep(_, task) { await cancelled(task); throw task.signal.reason; },
+  nap(ms, task) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => resolve(ms), ms);
+      task.signal.addEventListener('abort', () => { clearTimeout(timer); reject(task.signal.reason); }, { once: true });
+    });
+  },
   async stubborn(_, task) { await cancelled(task); return task.signal.reason.message; },
   count(by) { total += by; return total; },
   bytes: (body, task) => Buffer.concat([Buffer.from(`${task.contentType}:`), body]),

@@ -55,6 +55,14 @@ def sleep(request, task):
     task.check()
 
 
+def nap(ms, task):
+    end = time.monotonic() + ms / 1000
+    while time.monotonic() < end:
+        task.check()
+        time.sleep(0.0002)
+    return ms
+
+
 def stubborn(request, task):
     wait_cancelled(task)
     return task.cancel_reason

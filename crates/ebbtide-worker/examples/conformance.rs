@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use ebbtide_worker::{Cancelled, Failure, Level, Reply, Startup, Task, Worker};
+use ebbtide_worker::{Cancelled, Failure, Level, Reply, Startup, Task, Worker, is_worker};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,6 +42,7 @@ pub(crate) fn main() {
         .handle("echo", |_, request: Value, _| Ok::<_, Cancelled>(request))
         .handle("fail", |_, oops: Oops, _| Err::<(), _>(fail(&oops)))
         .handle("sleep", |_, _: Value, task| wait_cancelled(task).map_or_else(Err, Ok::<(), Cancelled>))
+        .handle("nap", |_, ms: u64, task| task.sleep(Duration::from_millis(ms)).map(|()| ms))
         .handle("stubborn", |_, _: Value, task| {
             Ok::<_, Cancelled>(wait_cancelled(task).err().map(|cancelled| cancelled.reason().to_owned()))
         })
@@ -59,6 +60,10 @@ pub(crate) fn main() {
         .handle("noise", |_, _: Value, _| noise())
         .handle("stdin", |_, _: Value, _| io::stdin().read_to_end(&mut Vec::new()))
         .handle("exit", |_, code: i32, _| exit(code))
+        // What only Rust has transcripts for, in `tests/transcripts`.
+        .handle("panic", |state, text: String, _| panic(state, &text))
+        .handle("spin", |_, _: Value, _| spin())
+        .handle("is_worker", |_, _: Value, _| Ok::<_, Cancelled>(is_worker()))
         .serve()
 }
 
@@ -112,6 +117,18 @@ fn say(task: &Task) -> Result<(), Cancelled> {
 fn noise() -> io::Result<()> {
     writeln!(io::stdout(), "noise on stdout")?;
     writeln!(io::stderr(), "noise on stderr")
+}
+
+/// Leaves the state changed, which is what the next task finds.
+fn panic(state: &mut State, text: &str) -> Result<(), Cancelled> {
+    state.total += 1000;
+    panic!("{text}")
+}
+
+fn spin() -> Result<(), Cancelled> {
+    loop {
+        std::hint::spin_loop();
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "what it is asked for")]

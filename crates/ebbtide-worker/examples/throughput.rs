@@ -1,4 +1,5 @@
-//! How many tasks one worker runs per second: `cargo run --release -p ebbtide-worker --example throughput [credits] [bytes] [seconds]`.
+//! How many tasks one worker runs per second: `cargo run --release -p ebbtide-worker --example throughput [credits] [bytes] [seconds]
+//! [json|raw]`.
 //!
 //! It is its own worker. The parent keeps `credits` tasks in flight over a socket pair and counts what comes back.
 #![expect(
@@ -9,11 +10,14 @@
 
 use std::error::Error;
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
+use ebbtide_worker::frame::meta::TaskMeta;
 use ebbtide_worker::frame::{Decoder, FrameType, write_frame};
 use ebbtide_worker::{Reply, Task, Worker, is_worker};
 
@@ -26,9 +30,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let number = |at, default| std::env::args().nth(at).map_or(Ok(default), |text| text.parse());
     let (credits, bytes, seconds) = (number(1, 16)?, number(2, 64)?, number(3, 2)?);
+    let raw = std::env::args().nth(4).is_some_and(|what| what == "raw");
+    let meta = if raw {
+        TaskMeta { function: Some("raw".into()), ..TaskMeta::default() }
+    } else {
+        TaskMeta::default()
+    };
     let body = format!("\"{}\"", "x".repeat((bytes as usize).saturating_sub(2)));
     let (mut pool, mut child) = start()?;
-    let mut round = Round { pool: &mut pool, decoder: Decoder::new(), body: body.as_bytes(), next: 1 };
+    let writer = if bytes > LONG { Some(write_beside(&pool)?) } else { None };
+    let (decoder, meta, body) = (Decoder::new(), meta.to_bytes(), body.as_bytes());
+    let mut round = Round { pool: &mut pool, writer, decoder, meta, body, next: 1 };
     round.run(credits, Duration::from_millis(200))?;
     let (before, start) = (cpu(child.id()), Instant::now());
     let done = round.run(credits, Duration::from_secs(seconds))?;
@@ -39,7 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         done as f64 / took,
         used * 1e6 / done as f64
     );
-    drop(pool);
+    drop(round);
+    pool.shutdown(Shutdown::Both)?;
     child.wait()?;
     Ok(())
 }
@@ -51,9 +64,22 @@ fn start() -> io::Result<(UnixStream, Child)> {
     Ok((ours, command.spawn()?))
 }
 
+/// A pool must read while it writes, or two long bodies wait for each other: from here on a thread writes.
+const LONG: u64 = 16 << 10;
+
+fn write_beside(pool: &UnixStream) -> io::Result<Sender<Vec<u8>>> {
+    let (sender, receiver) = channel::<Vec<u8>>();
+    let mut pool = pool.try_clone()?;
+    let write = move || receiver.iter().try_for_each(|bytes| pool.write_all(&bytes));
+    std::thread::Builder::new().spawn(write)?;
+    Ok(sender)
+}
+
 struct Round<'a> {
     pool: &'a mut UnixStream,
+    writer: Option<Sender<Vec<u8>>>,
     decoder: Decoder,
+    meta: Vec<u8>,
     body: &'a [u8],
     next: u64,
 }
@@ -66,13 +92,16 @@ impl Round<'_> {
         loop {
             if start.elapsed() < time {
                 while flying < credits {
-                    write_frame(&mut out, FrameType::Task, 0, self.next, b"", self.body)?;
+                    write_frame(&mut out, FrameType::Task, 0, self.next, &self.meta, self.body)?;
                     (self.next, flying) = (self.next + 1, flying + 1);
                 }
             } else if flying == 0 {
                 return Ok(done);
             }
-            self.pool.write_all(&out)?;
+            match &self.writer {
+                Some(writer) => writer.send(std::mem::take(&mut out))?,
+                None => self.pool.write_all(&out)?,
+            }
             out.clear();
             let n = self.pool.read(self.decoder.space())?;
             self.decoder.filled(n);

@@ -14,6 +14,10 @@ use crate::startup::Restore;
 /// Buffers of requests that are kept for the next ones, and how long they may be.
 const SPARE: usize = 64;
 const SPARE_LEN: usize = 64 << 10;
+/// One longer than that is kept too, up to so many bytes and until so many short ones came after it: memory that is asked for afresh for
+/// each long request costs more than copying it.
+const LONG_LEN: usize = 2 << 20;
+const LONG_QUIET: u8 = 32;
 
 /// What the meta of a task says, where it is not all defaults; shared by the tasks that said it in the same bytes.
 #[derive(Debug)]
@@ -56,6 +60,8 @@ pub(super) struct Inbox {
     asked_to_stop: bool,
     running: Option<u64>,
     spare: Vec<Vec<u8>>,
+    long: Vec<u8>,
+    quiet: u8,
     /// The last meta, and what it said: a stream of tasks for one function says the same again and again.
     last: Option<(Vec<u8>, Arc<Terms>)>,
 }
@@ -93,6 +99,8 @@ impl Inbox {
             asked_to_stop: false,
             running: None,
             spare: Vec::new(),
+            long: Vec::new(),
+            quiet: 0,
             last: None,
         }
     }
@@ -156,14 +164,31 @@ impl Inbox {
     pub(super) fn ended(&mut self, mut request: Vec<u8>, cancel: &Cancel) {
         self.running = None;
         cancel.clear();
-        if request.capacity() <= SPARE_LEN && self.spare.len() < SPARE {
-            request.clear();
+        request.clear();
+        if request.capacity() > SPARE_LEN {
+            self.quiet = 0;
+            if request.capacity() <= LONG_LEN {
+                self.long = request;
+            }
+            return;
+        }
+        if self.long.capacity() > 0 {
+            self.quiet += 1;
+            if self.quiet >= LONG_QUIET {
+                self.long = Vec::new();
+            }
+        }
+        if self.spare.len() < SPARE {
             self.spare.push(request);
         }
     }
 
     fn enqueue(&mut self, id: u64, terms: Option<Arc<Terms>>, deadline: Option<Instant>, request: &[u8]) {
-        let mut copy = self.spare.pop().unwrap_or_default();
+        let mut copy = if request.len() > SPARE_LEN {
+            std::mem::take(&mut self.long)
+        } else {
+            self.spare.pop().unwrap_or_default()
+        };
         copy.extend_from_slice(request);
         self.waiting.push_back(Waiting { id, terms, deadline, request: copy });
     }

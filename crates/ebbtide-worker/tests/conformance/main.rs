@@ -5,6 +5,7 @@
 #[path = "../../examples/conformance.rs"]
 mod example;
 mod expect;
+mod ledger;
 mod process;
 mod transcript;
 
@@ -23,14 +24,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     if ebbtide_worker::is_worker().is_some() {
         example::main();
     }
-    let transcripts = transcripts()?;
+    let transcripts = transcripts(&repository().join("conformance/protocol"))?;
+    let rust_alone = transcripts_of_rust()?;
     let mut trials = vec![Trial::test("no_transcript_is_forgotten", {
         let count = transcripts.len();
         move || if count > 50 { Ok(()) } else { Err(format!("only {count} transcripts were found").into()) }
     })];
     for language in languages() {
+        if language.name == "rust" {
+            trials.extend(rust_alone.iter().map(|path| trial(&language, path)));
+        }
         match language.missing() {
-            None => trials.extend(transcripts.iter().map(|path| trial(&language, path))),
+            None => {
+                trials.extend(transcripts.iter().map(|path| trial(&language, path)));
+                let name = format!("{}::ledger", language.name);
+                trials.push(Trial::test(name, move || ledger::play(&language).map_err(Failed::from)));
+            }
             Some(why) => {
                 writeln!(io::stderr(), "conformance: skipped {}: {why}", language.name)?;
                 let required = std::env::var_os("EBBTIDE_REQUIRE_SDKS").is_some();
@@ -46,8 +55,13 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn transcripts() -> io::Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(repository().join("conformance/protocol"))?;
+/// What the Rust worker promises beyond the protocol.
+fn transcripts_of_rust() -> io::Result<Vec<PathBuf>> {
+    transcripts(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts"))
+}
+
+fn transcripts(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "transcript"));
     paths.sort();
