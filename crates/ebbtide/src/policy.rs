@@ -34,6 +34,8 @@ pub const EVENTS: usize = 1024;
 pub const JOBS: usize = 1_000_000;
 /// How many tasks may be at a worker process at a time while they are short.
 pub const CREDITS: usize = 16;
+/// The longest request to a worker process or reply from one, in bytes.
+pub const MAX_BODY: u32 = 64 << 20;
 /// How often a busy pool is looked at to know who runs and since when.
 pub const LOOK: Duration = Duration::from_millis(100);
 /// A waiting task of a lower priority is taken after so many of higher ones went before it.

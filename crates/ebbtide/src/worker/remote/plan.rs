@@ -59,7 +59,7 @@ impl Wishes {
             credits: crate::policy::CREDITS,
             start_timeout: START_TIMEOUT,
             snapshots: Snapshots::No,
-            most: ebbtide_worker::frame::MAX_FRAME,
+            most: crate::policy::MAX_BODY,
             guardian: None,
             spares: 0,
         }
