@@ -94,11 +94,11 @@ class Task:
     `deadline_ms` is how long the task might still run when it was sent, or None.
     """
 
-    __slots__ = ("id", "attempt", "key", "deadline_ms", "content_type", "cancelled", "cancel_reason", "_fn", "_asyncio", "_begun")
+    __slots__ = ("id", "attempt", "key", "deadline_ms", "content_type", "cancelled", "cancel_reason", "_fn", "_asyncio")
 
     def __init__(self, id: int, meta: dict) -> None:
         self.id = id
-        self.cancelled = self._begun = False
+        self.cancelled = False
         self.cancel_reason = self._asyncio = None
         if meta:
             get = meta.get
@@ -124,7 +124,7 @@ class Task:
     def _cancel(self, reason: str | None) -> None:
         self.cancel_reason = reason  # before `cancelled`: who sees the one finds the other
         self.cancelled = True
-        if self._begun:  # before its first step asyncio would drop it without running a line: there it looks by itself
+        if self._asyncio is not None:  # before that it looks by itself, in its first step
             _worker.loop.call_soon_threadsafe(self._asyncio.cancel)
 
 
@@ -809,7 +809,6 @@ class _Worker:
         try:
             function, wants_task, _ = self.target.find(task._fn)
             body = _from_json(body) if task.content_type == _JSON else bytes(body)
-            task._begun = True
             task.check()
             value = function(body, task) if wants_task else function(body)
             if hasattr(value, "__await__"):
@@ -820,7 +819,7 @@ class _Worker:
             end = self.failed(task, e)
         else:
             end = self.ended(task, value)
-        task._begun = False
+        task._asyncio = None
         self.finish(task, end)
 
     def failed(self, task: Task, e: BaseException) -> bytes:

@@ -158,6 +158,11 @@ class Worker:
         assert self.process.returncode == 0, (self.process.returncode, out)
         return out[0].decode(), out[1].decode()
 
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def wait_for_file(self, name):
         """A gate: the worker's code says by a file where it is."""
         until = time.monotonic() + NET

@@ -89,7 +89,9 @@ def f(body):
                 f.write(f"import os, runpy\nos.set_blocking(0, False)\nrunpy.run_path({str(FILE)!r}, run_name='__main__')\n")
             with Worker(ECHO, argv=[sys.executable, script]) as w:
                 w.ready()
-                w.nothing(0.05)
+                before = w.cpu_seconds()
+                w.nothing(0.5)
+                self.assertLess(w.cpu_seconds() - before, 0.2)  # it waits, and does not ask again and again
                 self.assertEqual(w.call(1, 2).value, 2)
 
     def test_working_directory_is_first_on_the_path(self):
@@ -152,6 +154,20 @@ def f(body): return state
             w.ready()
             w.expect(START, 1)
             self.assertEqual(w.expect(RESULT, 1).value, 5)
+
+
+class Quiet(unittest.TestCase):
+    def test_an_idle_worker_and_one_whose_task_waits_take_no_time(self):
+        source = "import asyncio, time\ndef f(body): time.sleep(1000)\n"
+        for source in (source, source.replace("def", "async def").replace("time.sleep", "await asyncio.sleep")):
+            with self.subTest(source), Worker(source) as w:
+                w.ready()
+                before = w.cpu_seconds()
+                w.nothing(0.5)
+                w.task(1)
+                w.expect(START, 1)
+                w.nothing(0.5)
+                self.assertLess(w.cpu_seconds() - before, 0.3)
 
 
 class LoadFails(unittest.TestCase):
