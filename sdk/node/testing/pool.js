@@ -85,7 +85,7 @@ class Worker {
 
   wake() {
     while (this.readers.length > 0 && this.frames.length > 0) this.readers.shift().resolve(this.frames.shift());
-    if (this.ended) this.readers.splice(0).forEach(({ reject }) => reject(new Error(`the worker closed its socket; stderr: ${this.stderr}`)));
+    if (this.ended) this.readers.splice(0).forEach(({ reject }) => reject(new Error(`the worker closed its socket; ${this.problem} stderr: ${this.stderr}`)));
   }
 
   /** The next frame, in the order in which they come. */
@@ -171,7 +171,11 @@ function listen(worker, t) {
     const server = net.createServer({ allowHalfOpen: true }, (socket) => {
       worker.socket = socket;
       socket.on('data', (chunk) => worker.read(chunk));
-      const ended = () => { worker.ended = true; worker.wake(); };
+      const ended = (error) => {
+        worker.ended = true;
+        worker.problem = worker.problem ?? error?.code ?? '';
+        worker.wake();
+      };
       socket.on('end', ended).on('error', ended).on('close', ended);
       server.close();
       resolve();
