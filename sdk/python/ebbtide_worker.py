@@ -59,6 +59,8 @@ _JSON = "application/json"
 _OCTETS_META = b'{"content_type":"application/octet-stream"}'
 _NO_META: dict = {}
 _PLAIN = frozenset((str, dict, list, int, float, bool, type(None)))
+_NONE = type(None)
+_META_TYPES = {"fn": (str, _NONE), "content_type": (str, _NONE), "key": (str, _NONE), "reason": (str, _NONE), "attempt": (int, _NONE), "deadline_ms": (int, float, _NONE)}
 _FILE = (lambda: 0).__code__.co_filename
 _LEVELS = {"debug": "debug", "info": "info", "warn": "warn", "warning": "warn", "error": "error", "critical": "error"}
 
@@ -102,8 +104,8 @@ class Task:
         self.cancel_reason = self._asyncio = None
         if meta:
             get = meta.get
-            self.attempt, self.key, self.deadline_ms = get("attempt", 1), get("key"), get("deadline_ms")
-            self.content_type, self._fn = get("content_type", _JSON), get("fn")
+            self.attempt, self.key, self.deadline_ms = get("attempt") or 1, get("key"), get("deadline_ms")
+            self.content_type, self._fn = get("content_type") or _JSON, get("fn")
         else:
             self.attempt, self.content_type = 1, _JSON
             self.key = self.deadline_ms = self._fn = None
@@ -432,8 +434,9 @@ class _Wire:
                 _malformed(f"meta that is not JSON ({e})")
             if not isinstance(known, dict):
                 _malformed("meta that is not an object")
-            if not isinstance(known.get("fn"), (str, type(None))) or not isinstance(known.get("content_type", ""), str):
-                _malformed("meta whose fn or content_type is not a text")
+            for name, types in _META_TYPES.items():
+                if not isinstance(known.get(name), types):
+                    _malformed(f"meta whose {name} is {known[name]!r}")
             if len(self.metas) >= 64:
                 self.metas.clear()
             self.metas[raw] = known
@@ -779,7 +782,11 @@ class _Worker:
             wire.send()
         state = wire.restore
         if state[:1] == b"\0":
-            self.call_hook("restore", _from_json(state[1:]))
+            try:
+                value = _from_json(state[1:])
+            except (DecodeError, RecursionError) as e:
+                raise _LoadError(f"the state to restore: {e}; start this worker without it", "ebbtide_worker.DecodeError") from None
+            self.call_hook("restore", value)
         elif state[:1] == b"\1":
             self.call_hook("restore", state[1:])
         elif state:

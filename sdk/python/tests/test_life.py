@@ -368,6 +368,11 @@ class Malformed(unittest.TestCase):
     def test_meta_is_no_utf8(self):
         self.end_of(struct.pack("<IBBHQ", 15, TASK, 0, 3, 1) + b'"\xff"')
 
+    def test_fields_of_the_wrong_type(self):
+        for meta in ({"fn": 7}, {"attempt": "1"}, {"content_type": []}, {"deadline_ms": "x"}):
+            with self.subTest(meta):
+                self.end_of(encode(TASK, 1, meta, b"1"))
+
     def test_batch_with_half_an_item(self):
         self.end_of(encode(BATCH, 0, None, b"\x01\0\0\0"))
 

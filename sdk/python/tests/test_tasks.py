@@ -676,6 +676,10 @@ def restore(value): state.update(value)
             self.assertIn("hook restore", w.expect(ERROR, 0).meta["message"])
             self.assertEqual(w.exit_code(), 1)
         with Worker(self.STATE, env={"EBBTIDE_RESTORE": "1"}) as w:
+            w.send(SNAPSHOT_ASKED, 0, None, b"\0{", flags=1)
+            self.assertIn("not JSON", w.expect(ERROR, 0).meta["message"])
+            self.assertEqual(w.exit_code(), 1)
+        with Worker(self.STATE, env={"EBBTIDE_RESTORE": "1"}) as w:
             w.send(SNAPSHOT_ASKED, 0, None, b"\x09", flags=1)
             self.assertIn("another SDK", w.expect(ERROR, 0).meta["message"])
             self.assertEqual(w.exit_code(), 1)
