@@ -2,6 +2,7 @@
 // The functions that the transcripts call, for the Node worker. `conformance.rs` and `worker.py` have the same.
 
 const fs = require('fs');
+const path = require('path');
 const worker = require('ebbtide-worker');
 
 const data = worker.workerData || {};
@@ -37,6 +38,10 @@ module.exports = {
       const timer = setTimeout(() => resolve(ms), ms);
       task.signal.addEventListener('abort', () => { clearTimeout(timer); reject(task.signal.reason); }, { once: true });
     });
+  },
+  gate(name) {
+    while (!fs.existsSync(path.join(process.env.CONFORMANCE_GATES, name)));
+    return name;
   },
   async stubborn(_, task) { await cancelled(task); return task.signal.reason.message; },
   count(by) { total += by; return total; },

@@ -63,6 +63,12 @@ def nap(ms, task):
     return ms
 
 
+def gate(name):
+    while not os.path.exists(os.path.join(os.environ["CONFORMANCE_GATES"], name)):
+        pass
+    return name
+
+
 def stubborn(request, task):
     wait_cancelled(task)
     return task.cancel_reason

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ebbtide_worker::{Cancelled, Failure, Level, Reply, Startup, Task, Worker, is_worker};
@@ -43,6 +44,7 @@ pub(crate) fn main() {
         .handle("fail", |_, oops: Oops, _| Err::<(), _>(fail(&oops)))
         .handle("sleep", |_, _: Value, task| wait_cancelled(task).map_or_else(Err, Ok::<(), Cancelled>))
         .handle("nap", |_, ms: u64, task| task.sleep(Duration::from_millis(ms)).map(|()| ms))
+        .handle("gate", |_, name: String, _| gate(name))
         .handle("stubborn", |_, _: Value, task| {
             Ok::<_, Cancelled>(wait_cancelled(task).err().map(|cancelled| cancelled.reason().to_owned()))
         })
@@ -81,6 +83,14 @@ fn build(start: &Startup) -> Result<State, Failure> {
         None => 0,
     };
     Ok(State { total, given })
+}
+
+fn gate(name: String) -> Result<String, std::env::VarError> {
+    let path = PathBuf::from(std::env::var("CONFORMANCE_GATES")?).join(&name);
+    while !path.exists() {
+        std::hint::spin_loop();
+    }
+    Ok(name)
 }
 
 fn once() -> usize {

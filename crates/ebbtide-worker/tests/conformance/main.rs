@@ -130,6 +130,7 @@ fn one(worker: &mut Running, step: Step) -> Result<(), String> {
     match step {
         Step::Send(bytes) => worker.send(&bytes),
         Step::Cut(most) => worker.cut(most),
+        Step::Open(gate) => return worker.open(&gate).map_err(|error| error.to_string()),
         Step::Eof => worker.hang_up(),
         Step::Exit(exit) => return worker.ends(exit),
         Step::Expect(mut lanes) => {

@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use ebbtide_worker::frame::Decoder;
+use tempfile::TempDir;
 
 use crate::expect::{Facts, Received};
 
@@ -60,6 +61,8 @@ pub(crate) struct Running {
     ended: Receiver<io::Result<ExitStatus>>,
     cut: usize,
     printed: Arc<Mutex<Vec<u8>>>,
+    /// Where its gates are.
+    folder: TempDir,
 }
 
 impl Language {
@@ -114,9 +117,9 @@ impl Running {
     ) -> io::Result<Self> {
         let mut command = language.command(transport);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let folder = tempfile::tempdir()?;
+        command.env("CONFORMANCE_GATES", folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (socket, child) = if let Transport::Path = transport {
-            let folder = tempfile::tempdir()?;
             let path = folder.path().join("socket");
             let listener = UnixListener::bind(&path)?;
             let child = command.env("EBBTIDE_SOCKET", &path).stdin(Stdio::null()).spawn()?;
@@ -127,10 +130,15 @@ impl Running {
         };
         // The command keeps its copy of the worker's end, and the end of the stream would never come.
         drop(command);
-        Self::around(language, socket, child)
+        Self::around(language, socket, child, folder)
     }
 
-    fn around(language: &Language, socket: UnixStream, mut child: Child) -> io::Result<Self> {
+    fn around(
+        language: &Language,
+        socket: UnixStream,
+        mut child: Child,
+        folder: TempDir,
+    ) -> io::Result<Self> {
         let facts = Facts { pid: child.id(), language: language.name.clone() };
         let printed = Arc::new(Mutex::new(Vec::new()));
         if let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) {
@@ -142,7 +150,7 @@ impl Running {
         beside(move || listen(reading, &hearing))?;
         let (ending, ended) = channel();
         beside(move || drop(ending.send(child.wait())))?;
-        Ok(Self { facts, socket, heard, ended, cut: usize::MAX, printed })
+        Ok(Self { facts, socket, heard, ended, cut: usize::MAX, printed, folder })
     }
 
     pub(crate) fn facts(&self) -> &Facts {
@@ -160,6 +168,10 @@ impl Running {
                 return;
             }
         }
+    }
+
+    pub(crate) fn open(&self, gate: &str) -> io::Result<()> {
+        std::fs::write(self.folder.path().join(gate), "")
     }
 
     pub(crate) fn hang_up(&mut self) {

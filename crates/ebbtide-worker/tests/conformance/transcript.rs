@@ -9,6 +9,7 @@ pub(crate) enum Step {
     Transport(Transport),
     Send(Vec<u8>),
     Cut(usize),
+    Open(String),
     Expect(Vec<Vec<(usize, Expected)>>),
     Eof,
     Exit(Exit),
@@ -96,6 +97,7 @@ fn step(line: usize, text: &str) -> Result<Vec<Step>, String> {
         }
         ">" => Step::Send(bytes(rest)?),
         "cut" => Step::Cut(rest.parse().map_err(|_| "no number")?),
+        "open" => Step::Open(rest.to_owned()),
         "eof" => Step::Eof,
         "exit" => Step::Exit(match rest {
             "0" => Exit::Zero,
