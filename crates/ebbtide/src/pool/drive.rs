@@ -22,13 +22,11 @@ use crate::{
     error::RejectReason,
     queue::{Intake, LaneIntake},
     report::{Mode, Turn},
-    sync::{self, atomic::Ordering},
+    sync,
     task::{
-        cell::AnyCell,
         id::WorkerId,
         isolation::Isolation,
-        outcome::{CancelReason, ReturnReason},
-        post::Force,
+        outcome::ReturnReason,
         seat::{Order, Seat},
     },
     timer::Alarm,
@@ -38,9 +36,6 @@ use crate::{
         thread::{Employer, ThreadWorker},
     },
 };
-
-/// A task whose turn has not come at its worker process is looked at again after this.
-const FORCE_AGAIN: Duration = Duration::from_millis(100);
 
 impl<I: Isolation> Core<I> {
     /// Tells the decisions what happened, and does what they want.
@@ -389,86 +384,13 @@ impl<I: Isolation> Core<I> {
         });
     }
 
-    /// After its grace a task that was asked and did not obey is abandoned.
-    pub(crate) fn abandon_later(&self, cell: &Arc<dyn AnyCell>, after: Duration) {
-        let (me, weak) = (Weak::clone(&self.me), Arc::downgrade(cell));
-        let ring = move || {
-            if let (Some(core), Some(cell)) = (me.upgrade(), weak.upgrade()) {
-                core.abandon_task(&cell);
-            }
-        };
-        let old = {
-            let mut control = self.control.lock();
-            // Set under the lock: one that rings at once must find itself there to be taken away.
-            let alarm = Alarm::at(Moment::now().plus(after), ring);
-            control.asked.insert(cell.header().id(), alarm)
-        };
-        drop(old);
-    }
-
-    fn abandon_task(&self, cell: &Arc<dyn AnyCell>) {
-        let header = cell.header();
-        if self.end_by_force(cell) {
-            return;
-        }
-        let seat = {
-            let mut control = self.control.lock();
-            let alarm = control.asked.remove(&header.id());
-            drop(alarm);
-            control.seat_of(header.worker(), header.id())
-        };
-        match seat {
-            Some(seat) => {
-                let run = seat.run_of(header.id());
-                if run.is_some() {
-                    self.abandon(&seat, run);
-                }
-            }
-            // Taken and not begun, or ended and not settled: look again.
-            None if header.is_running() => self.abandon_later(cell, Duration::from_millis(10)),
-            None => {}
-        }
-    }
-
-    /// Ends the process under a task that does not obey. False if it runs on a thread.
-    fn end_by_force(&self, cell: &Arc<dyn AnyCell>) -> bool {
-        let header = cell.header();
-        let (post, alarm) = {
-            let mut control = self.control.lock();
-            let post = control.desks.get(&header.worker()).and_then(|desk| desk.seat.post());
-            let alarm = post.is_some().then(|| control.asked.remove(&header.id()));
-            (post, alarm)
-        };
-        drop(alarm);
-        let Some(post) = post else { return false };
-        if header.is_running() && post.end(Some(header.id()), header.reason()) == Force::NotBegun {
-            self.abandon_later(cell, FORCE_AGAIN);
-        }
-        true
-    }
-
-    /// Takes a run from its worker. The worker is no member any more.
-    fn abandon(&self, seat: &Arc<Seat>, run: Option<u64>) {
-        if let Some(post) = seat.post() {
-            let _ = post.end(None, Some(CancelReason::Abort));
-            return;
-        }
-        let count = || {
-            self.abandoned.fetch_add(1, Ordering::AcqRel);
-        };
-        let Some(sighting) = seat.abandon(run, count) else { return };
-        let task = Some(sighting.task);
-        self.give_up(seat, Some(sighting));
-        self.send(Event::WorkerAbandoned { worker: seat.id, task });
-    }
-
     /// What lies on the tray of one who is gone is for the others; the roster is asked afterwards whether somebody is missing.
     fn dismiss(&self, id: WorkerId, todo: &mut Todo) {
         let effect = self.queue.dismiss(id);
         effect.worker.into_iter().for_each(|thread| todo.push(Do::Unpark(thread)));
     }
 
-    fn give_up(&self, seat: &Arc<Seat>, sighting: Option<crate::task::seat::Sighting>) {
+    pub(super) fn give_up(&self, seat: &Arc<Seat>, sighting: Option<crate::task::seat::Sighting>) {
         self.drive(|control, now, todo| {
             let drafts = control.procedures.iter_mut().map(|procedure| &mut procedure.draft);
             drafts.for_each(|draft| draft.worker_abandoned(seat, sighting.clone(), now));
@@ -598,26 +520,6 @@ impl<I: Isolation> Core<I> {
             };
             (due, Alarm::at(due, ring))
         });
-    }
-
-    pub(crate) fn end_all(&self, lane: u32) {
-        let seats: Vec<_> = self.control.lock().lane_seats(lane).cloned().collect();
-        seats.iter().for_each(|seat| self.abandon(seat, None));
-    }
-
-    /// The deadline has come: whoever is still there, in a task or outside of one, is given up.
-    pub(crate) fn give_up_all(&self, lane: u32) {
-        self.end_all(lane);
-        let seats: Vec<_> = self.control.lock().lane_seats(lane).cloned().collect();
-        for seat in seats.iter().filter(|seat| seat.id != crate::task::gate::GUEST) {
-            if let Some(post) = seat.post() {
-                post.give_up(&|| {
-                    self.abandoned.fetch_add(1, Ordering::AcqRel);
-                });
-            }
-            self.give_up(seat, None);
-            self.send(Event::WorkerAbandoned { worker: seat.id, task: None });
-        }
     }
 }
 

@@ -13,6 +13,7 @@ mod draft;
 mod drive;
 mod events;
 mod express;
+mod force;
 mod gather;
 mod ledger;
 mod lend;

@@ -99,7 +99,7 @@ impl<Q: Request, R: Reply> Pool<Processes<Q, R>> {
         &self,
         requests: impl IntoIterator<Item = Q>,
         timeout: Option<std::time::Duration>,
-    ) -> Result<R, crate::FirstError> {
+    ) -> Result<R, gather::FirstError> {
         gather::first(self.core().home, requests, timeout, |request| self.submit(request))
     }
 }
