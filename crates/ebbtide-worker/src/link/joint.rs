@@ -9,7 +9,8 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
-use std::thread::Thread;
+use std::thread::{self, Thread};
+use std::time::Duration;
 use std::{fmt, io};
 
 use super::inbox::{Broken, Inbox, Next};
@@ -20,6 +21,8 @@ use crate::frame::{Decoder, FrameType, write_frame};
 use crate::startup::{Given, Restore};
 use crate::task::Level;
 
+/// How long the exit may take once the pool is gone.
+const EXIT_MAX: Duration = Duration::from_secs(1);
 /// The exit code after what is no frame; that of a software error, as all the SDKs have it.
 const MALFORMED: i32 = 70;
 /// The most of a text that LOG and PROGRESS take along.
@@ -197,7 +200,7 @@ impl Link {
             let room = space.len();
             match socket::read(&self.socket, space, patience) {
                 Came::Nothing => return,
-                Came::Gone => end(0),
+                Came::Gone => leave(),
                 Came::Bytes(n) => {
                     reading.decoder.filled(n);
                     let taken = reading.take_in(&self.cancel, out);
@@ -220,7 +223,7 @@ impl Link {
     fn write(&self, bytes: &[u8]) {
         let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if socket::write(&self.socket, bytes).is_err() {
-            end(0)
+            leave()
         }
     }
 
@@ -276,6 +279,19 @@ pub(crate) fn complain(why: fmt::Arguments<'_>) {
 
     // Nobody to be told that there is nobody to be told.
     let _ = writeln!(io::stderr(), "ebbtide worker: {why}");
+}
+
+/// The pool is gone. The exit runs what the user's libraries left for it, beside a task that goes on; where that hangs, it is cut short.
+fn leave() -> ! {
+    use rustix::process::{Signal, getpid, kill_process};
+
+    let cut_short = || {
+        thread::park_timeout(EXIT_MAX);
+        let _ = kill_process(getpid(), Signal::KILL);
+    };
+    // Without a thread for it, the exit is all there is.
+    let _ = thread::Builder::new().spawn(cut_short);
+    end(0)
 }
 
 /// Ends the process, from whichever thread it is.
