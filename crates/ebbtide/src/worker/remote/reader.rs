@@ -359,6 +359,8 @@ impl<I: Isolation> Desk<I> {
             if flight.begun.is_none() {
                 unbegun.push(flight.entry);
             } else if self.deserves_another(&flight) && death.is_crash_for(id) {
+                // It begins once more, on the same seat.
+                self.show_no_more(id);
                 self.book.lock().suspects.push(flight);
             } else {
                 self.conclude(flight, Err(death.of_task(id)));
