@@ -14,6 +14,10 @@ use crate::task::{Level, Task};
 type Build<S> = Box<dyn FnOnce(&Startup) -> Result<S, ErrorMeta<'static>>>;
 type Snapshot<S> = Box<dyn FnMut(&mut S) -> Option<Vec<u8>>>;
 
+/// The room for what is to be written that is nobody's loss, and after how many short replies more than that is given back.
+const OUT_USUAL: usize = 64 << 10;
+const OUT_QUIET: u8 = 32;
+
 /// What a worker is made of.
 pub(crate) struct Parts<S> {
     pub(crate) build: Build<S>,
@@ -52,7 +56,7 @@ pub(crate) fn serve<S>(parts: Parts<S>) -> ! {
     frame(&mut out, FrameType::Ready, 0);
     let task = Task::new(Arc::clone(&link));
     let (functions, snapshot) = (parts.functions, parts.snapshot);
-    let mut service = Service { link, out, state, functions, snapshot, export, task };
+    let mut service = Service { link, out, quiet: 0, state, functions, snapshot, export, task };
     service.run();
     let Service { link, state, .. } = service;
     link.begins();
@@ -81,6 +85,8 @@ struct Service<S> {
     link: Arc<Link>,
     /// Frames that the pool does not have yet; empty while code of the user runs.
     out: Vec<u8>,
+    /// Tasks since a reply was long.
+    quiet: u8,
     state: S,
     functions: Vec<(String, Function<S>)>,
     snapshot: Option<Snapshot<S>>,
@@ -105,6 +111,7 @@ impl<S> Service<S> {
         let Waiting { id, terms, deadline, request } = waiting;
         frame(&mut self.out, FrameType::Start, id);
         self.link.flush(&mut self.out);
+        self.give_back_room();
         self.task.become_of(id, terms, deadline);
         match self.find() {
             Ok(at) => {
@@ -114,7 +121,20 @@ impl<S> Service<S> {
             }
             Err(error) => write_error(&mut self.out, id, &error),
         }
+        if self.out.len() > OUT_USUAL {
+            self.quiet = 0;
+        }
         request
+    }
+
+    /// The room of a long reply is kept for the next one, and not for ever. Nothing waits to be written.
+    fn give_back_room(&mut self) {
+        if self.out.capacity() > OUT_USUAL {
+            self.quiet += 1;
+            if self.quiet >= OUT_QUIET {
+                (self.out, self.quiet) = (Vec::new(), 0);
+            }
+        }
     }
 
     /// Which function the task is for.

@@ -29,8 +29,8 @@ const MALFORMED: i32 = 70;
 const TEXT_MAX: usize = 64 << 10;
 /// Frames of an end that are longer than this do not wait for the next START: joining the two saves nothing.
 const OUT_LONG: usize = 32 << 10;
-/// The room for what is to be written that is kept after something long was.
-const OUT_KEPT: usize = 2 << 20;
+/// The room for what is to be written that is kept after something long was: twice what the reading side keeps, because it grows by doubling.
+const OUT_KEPT: usize = 4 << 20;
 
 pub(crate) struct Link {
     socket: OwnedFd,
@@ -91,7 +91,7 @@ impl Link {
             self.write(out);
             out.clear();
             if out.capacity() > OUT_KEPT {
-                out.shrink_to(0);
+                *out = Vec::new();
             }
         }
     }
