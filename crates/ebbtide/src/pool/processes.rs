@@ -108,7 +108,7 @@ impl<Q: Request, R: Reply> PoolBuilder<Processes<Q, R>> {
         self.wish(|wishes| wishes.start_timeout = timeout)
     }
 
-    /// The longest request or reply, in bytes. Default: 64 MiB.
+    /// The longest request or reply, in bytes, 128 KiB to 1 GiB. Default: 64 MiB.
     pub fn max_body(self, bytes: u32) -> Self {
         self.wish(|wishes| wishes.most = bytes)
     }

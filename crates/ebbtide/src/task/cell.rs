@@ -253,20 +253,37 @@ pub(crate) fn recall(cell: &Arc<dyn AnyCell>, reason: &ReturnReason) -> bool {
     true
 }
 
+fn end_claimed(cell: &Arc<dyn AnyCell>, reason: CancelReason) -> bool {
+    let header = cell.header();
+    let outcome = reason.outcome();
+    cell.end_unrun(TaskError::cancelled(reason));
+    if let Some(home) = header.home().find() {
+        home.ended_in_queue(header.place(), header.id(), outcome);
+    }
+    header.settle(outcome);
+    true
+}
+
 /// Asks a task to cancel: one that waits ends at once, one that runs is told. False if it has ended or was asked before.
 pub(crate) fn cancel(cell: &Arc<dyn AnyCell>, reason: CancelReason) -> bool {
     let header = cell.header();
-    if header.claim() {
-        let outcome = reason.outcome();
-        cell.end_unrun(TaskError::cancelled(reason));
-        if let Some(home) = header.home().find() {
-            home.ended_in_queue(header.place(), header.id(), outcome);
+    // One that was sent ahead to a process may come back to the queue between two of these looks.
+    loop {
+        if header.claim() {
+            return end_claimed(cell, reason);
         }
-        header.settle(outcome);
-        return true;
+        if header.is_running() {
+            break;
+        }
+        if !header.is_queued() {
+            return false;
+        }
     }
-    if !header.is_running() || !header.ask(reason) {
+    if !header.ask(reason.clone()) {
         return false;
+    }
+    if header.claim() {
+        return end_claimed(cell, reason);
     }
     if let Some(home) = header.home().find() {
         home.asked(cell);

@@ -78,8 +78,9 @@ impl Wishes {
         if self.start_timeout.is_zero() {
             return wrong("start_timeout", "of zero would let no worker start");
         }
-        if !(1024..=1 << 30).contains(&self.most) {
-            return wrong("max_body", "say 1 KiB to 1 GiB");
+        // What a worker says of an error must fit, too.
+        if !(128 << 10..=1 << 30).contains(&self.most) {
+            return wrong("max_body", "say 128 KiB to 1 GiB");
         }
         Ok(())
     }

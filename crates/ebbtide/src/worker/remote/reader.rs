@@ -69,7 +69,10 @@ impl<I: Isolation> Reader<I> {
 
     /// Listens until the process has ended, and deals with what was under way.
     pub(super) fn run(mut self) {
-        while self.turn() {}
+        // A panic here would be a fault of ours; the pool must not wait for ever for it.
+        if crate::task::panics::quietly(|| while self.turn() {}).is_none() {
+            self.desk.wire.kill(Verdict::Protocol("a panic of its reader".into()));
+        }
         let death = self.bury();
         self.desk.die(death);
     }
