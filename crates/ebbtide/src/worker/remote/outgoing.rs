@@ -13,7 +13,7 @@ use rustix::{
 use crate::sync::Mutex;
 
 /// A buffer that grew beyond this is given back once it is empty.
-const KEEP: usize = 256 << 10;
+const KEEP: usize = 2 << 20;
 
 #[derive(Default)]
 struct Out {
