@@ -414,10 +414,20 @@ impl<I: Isolation> Employer<I> for Core<I> {
         entry
     }
 
-    fn give_back(&self, seat: &Seat, entry: Entry<I>) {
-        match self.queue.give_back(entry) {
-            Ok(effect) => self.apply(effect),
-            Err((entry, why)) => self.end_unbegun(seat, entry, why),
+    fn give_back(&self, seat: &Seat, entries: Vec<Entry<I>>) {
+        let mut not_taken = Vec::new();
+        // The first one last: each goes to the front.
+        for entry in entries.into_iter().rev() {
+            match self.queue.give_back(entry) {
+                Ok(effect) => self.apply(effect),
+                Err(entry) => not_taken.push(entry),
+            }
+        }
+        let ended = not_taken.into_iter().rev();
+        let returned: Vec<_> = ended.filter_map(|(entry, why)| self.end_unbegun(seat, entry, why)).collect();
+        if !returned.is_empty() {
+            // They are older than what was returned out of the queue.
+            self.returned.lock().insert(0, returned);
         }
     }
 
@@ -442,8 +452,8 @@ impl<I: Isolation> Employer<I> for Core<I> {
 }
 
 impl<I: Isolation> Core<I> {
-    /// Ends a task that was taken, has not begun and is not taken back.
-    fn end_unbegun(&self, seat: &Seat, entry: Entry<I>, why: NotTaken) {
+    /// Ends a task that was taken, has not begun and is not taken back. Gives it if it leaves.
+    fn end_unbegun(&self, seat: &Seat, entry: Entry<I>, why: NotTaken) -> Option<Entry<I>> {
         let reason = match why {
             NotTaken::Asked => {
                 let header = match &entry.body {
@@ -454,15 +464,13 @@ impl<I: Isolation> Core<I> {
                 seat.count_shared(reason.outcome());
                 self.unusual(entry.id, header.name(), reason.outcome());
                 entry.end_cancelled(reason);
-                return;
+                return None;
             }
             NotTaken::Stopped => ReturnReason::PoolStopped,
             NotTaken::Broken(cause) => ReturnReason::Broken(cause),
         };
         seat.count_shared(Outcome::Returned);
-        if entry.end_returned(&reason) {
-            self.returned.lock().push(vec![entry]);
-        }
+        entry.end_returned(&reason).then_some(entry)
     }
 
     /// Sleeps until woken, or until the idle timeout: then the roster is asked whether the worker is still wanted. One that is kept

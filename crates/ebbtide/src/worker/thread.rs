@@ -56,8 +56,8 @@ pub(crate) trait Employer<I: Isolation>: Gate<I> {
     fn size(&self, seat: &Seat, size: u64);
     /// One more task for a worker that has some under way; it is not waited for.
     fn next_now(&self, tray: &Tray<I>) -> Option<Entry<I>>;
-    /// A task that was taken and has not begun goes back to the queue, or is ended if that takes it no more.
-    fn give_back(&self, seat: &Seat, entry: Entry<I>);
+    /// Tasks that were taken and have not begun go back to the front of the queue, in their order, or are ended if that takes them no more.
+    fn give_back(&self, seat: &Seat, entries: Vec<Entry<I>>);
     /// It died of itself before it had done anything: that counts as a start that failed.
     fn died_young(&self, cause: &Arc<str>);
     /// Wakes a worker that is idle or waits, to look at its orders.

@@ -128,7 +128,7 @@ impl<I: Isolation> Desk<I> {
     pub(super) fn send(&self, entry: Entry<I>) {
         let mut buffer = self.taking.lock();
         if let Err(entry) = self.put(entry, 1, &mut buffer) {
-            self.employer().give_back(self.seat(), entry);
+            self.employer().give_back(self.seat(), vec![entry]);
         }
         self.take_more(&mut buffer);
     }
@@ -149,7 +149,7 @@ impl<I: Isolation> Desk<I> {
             let next = self.worker.tray.next().or_else(|| self.employer().next_now(&self.worker.tray));
             let Some(entry) = next else { return };
             if let Err(entry) = self.put(entry, 1, buffer) {
-                self.employer().give_back(self.seat(), entry);
+                self.employer().give_back(self.seat(), vec![entry]);
             }
         }
     }

@@ -325,10 +325,8 @@ impl<I: Isolation> Desk<I> {
     fn returned(&self, frame: &Frame<'_>) -> Result<(), Violation> {
         let ids = ids(frame.body).map_err(|malformed| malformed.to_string())?;
         let back = self.book.lock().flights.returned(frame.id, ids)?;
-        // The first one last: each goes to the front.
-        for flight in back.into_iter().rev() {
-            self.employer().give_back(self.seat(), flight.entry);
-        }
+        let back = back.into_iter().map(|flight| flight.entry).collect();
+        self.employer().give_back(self.seat(), back);
         Ok(())
     }
 
@@ -369,9 +367,7 @@ impl<I: Isolation> Desk<I> {
                 self.conclude(flight, Err(death.of_task(id)));
             }
         }
-        for entry in unbegun.into_iter().rev() {
-            self.employer().give_back(self.seat(), entry);
-        }
+        self.employer().give_back(self.seat(), unbegun);
         if !expected {
             self.employer().tell(Notice::Died { worker: self.seat().id, how: death.how().into() });
         }
