@@ -1,0 +1,18 @@
+//! The race of worker processes: ours against the pools of JavaScript and Python, and what starts a command per line.
+//!
+//! `list` says what is run and who takes part, `target` what is wanted; the others run our side, a file per kind of course. The peers' sides are
+//! `peers/processes.mjs` and `peers/processes.py`.
+
+mod commands;
+pub(crate) mod cpu;
+mod kill;
+mod list;
+mod rolling;
+mod serve;
+mod supervisor;
+mod target;
+mod throughput;
+
+pub(crate) use list::{CONTENDERS, SCENARIOS};
+pub(crate) use serve::{WORKER, contender, rust_worker};
+pub(crate) use target::{Verdict, verdicts};
