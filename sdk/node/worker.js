@@ -284,6 +284,7 @@ function checkMeta(meta) {
   for (const name of ['fn', 'content_type', 'key', 'reason']) {
     if (meta[name] != null && typeof meta[name] !== 'string') die(`"${name}" in the meta of a frame is not a string`);
   }
+  if (meta.each != null && typeof meta.each !== 'boolean') die('"each" in the meta of a frame is not a boolean');
   for (const name of ['attempt', 'deadline_ms']) {
     if (meta[name] != null && typeof meta[name] !== 'number') die(`"${name}" in the meta of a frame is not a number`);
   }
@@ -489,7 +490,7 @@ function run(task) {
     const fn = handlerFor(task.meta.fn);
     const data = requestOf(task);
     inUserCode = task;
-    value = fn(data, new TaskView(task));
+    value = task.meta.each === true ? callEach(fn, data, task) : fn(data, new TaskView(task));
     inUserCode = null;
     if (isThenable(value)) {
       running.add(task);
@@ -502,6 +503,52 @@ function run(task) {
     return;
   }
   reply(task, value);
+}
+
+/** Calls the function with each item, one after the other. Gives the array of values, or the promise of it once one of them is a promise. */
+function callEach(fn, items, task) {
+  if (!Array.isArray(items)) throw new TypeError('the request of a task for each item is not an array');
+  const view = new TaskView(task);
+  const values = new Array(items.length);
+  for (let at = 0; at < items.length; at += 1) {
+    try {
+      values[at] = fn(items[at], view);
+    } catch (error) {
+      throw ofItem(at, error);
+    }
+    if (isThenable(values[at])) return awaitEach(fn, items, view, values, at);
+  }
+  return encodeEach(values);
+}
+
+async function awaitEach(fn, items, view, values, from) {
+  for (let at = from; at < items.length; at += 1) {
+    try {
+      values[at] = await (at === from ? values[at] : fn(items[at], view));
+    } catch (error) {
+      throw ofItem(at, error);
+    }
+  }
+  return encodeEach(values);
+}
+
+/** JSON has no bytes: an item that is some cannot be told from an object. */
+function encodeEach(values) {
+  const at = values.findIndex((value) => bytesOf(value) !== null);
+  if (at >= 0) throw new TypeError(`item ${at}: the function gave bytes, which cannot be part of a JSON array; send it one task an item`);
+  return values;
+}
+
+function ofItem(at, error) {
+  if (error instanceof Error) {
+    try {
+      error.message = `item ${at}: ${error.message}`;
+    } catch {
+      // Frozen: told without its place.
+    }
+    return error;
+  }
+  return new Error(`item ${at}: ${textOf(error)}`);
 }
 
 function isThenable(value) {

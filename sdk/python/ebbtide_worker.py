@@ -60,7 +60,7 @@ _OCTETS_META = b'{"content_type":"application/octet-stream"}'
 _NO_META: dict = {}
 _PLAIN = frozenset((str, dict, list, int, float, bool, type(None)))
 _NONE = type(None)
-_META_TYPES = {"fn": (str, _NONE), "content_type": (str, _NONE), "key": (str, _NONE), "reason": (str, _NONE), "attempt": (int, _NONE), "deadline_ms": (int, float, _NONE)}
+_META_TYPES = {"fn": (str, _NONE), "content_type": (str, _NONE), "key": (str, _NONE), "reason": (str, _NONE), "attempt": (int, _NONE), "deadline_ms": (int, float, _NONE), "each": (bool, _NONE)}
 _FILE = (lambda: 0).__code__.co_filename
 _LEVELS = {"debug": "debug", "info": "info", "warn": "warn", "warning": "warn", "error": "error", "critical": "error"}
 
@@ -96,19 +96,19 @@ class Task:
     `deadline_ms` is how long the task might still run when it was sent, or None.
     """
 
-    __slots__ = ("id", "attempt", "key", "deadline_ms", "content_type", "cancelled", "cancel_reason", "_fn", "_asyncio")
+    __slots__ = ("id", "attempt", "key", "deadline_ms", "content_type", "cancelled", "cancel_reason", "_fn", "_each", "_at", "_asyncio")
 
     def __init__(self, id: int, meta: dict) -> None:
         self.id = id
         self.cancelled = False
-        self.cancel_reason = self._asyncio = None
+        self.cancel_reason = self._asyncio = self._at = None
         if meta:
             get = meta.get
             self.attempt, self.key, self.deadline_ms = get("attempt") or 1, get("key"), get("deadline_ms")
-            self.content_type, self._fn = get("content_type") or _JSON, get("fn")
+            self.content_type, self._fn, self._each = get("content_type") or _JSON, get("fn"), get("each")
         else:
             self.attempt, self.content_type = 1, _JSON
-            self.key = self.deadline_ms = self._fn = None
+            self.key = self.deadline_ms = self._fn = self._each = None
 
     def check(self) -> None:
         """Raises Cancelled if the pool has asked for the end of this task."""
@@ -280,6 +280,8 @@ def _exception_frame(task: Task, e: BaseException) -> bytes:
     stack = "" if isinstance(e, (DecodeError, EncodeError, MissingFunction)) else _stack_of(e)  # those happen in the SDK: no line of the user's to show
     cancelled = task.cancelled and (isinstance(e, Cancelled) or name == "asyncio.exceptions.CancelledError")
     message = _text_of(e) or (task.cancel_reason if cancelled and task.cancel_reason else "")
+    if task._at is not None and not cancelled:
+        message = f"item {task._at}: {message}"
     return _error_frame(task.id, name, message, stack, _true_attribute(e, "retryable"), cancelled)
 
 
@@ -802,14 +804,44 @@ class _Worker:
                 body = _from_json(body)
             elif type(body) is not bytes:
                 body = bytes(body)
-            value = function(body, task) if wants_task else function(body)
-            if type(value) not in _PLAIN:
-                value = self.wait_for(value)
+            if task._each:
+                value = self.each(function, wants_task, task, body)
+            else:
+                value = function(body, task) if wants_task else function(body)
+                if type(value) not in _PLAIN:
+                    value = self.wait_for(value)
         except SystemExit as e:
             _exit_like(e)
         except BaseException as e:
             return self.failed(task, e)
         return self.ended(task, value)
+
+    def each(self, function: Callable, wants_task: bool, task: Task, items: Any) -> list:
+        """Calls the function with one item after the other."""
+        values: list = []
+        if not isinstance(items, list):
+            raise DecodeError("the request of a task for each item is not an array")
+        try:
+            for item in items:
+                value = function(item, task) if wants_task else function(item)
+                values.append(value if type(value) in _PLAIN else self.wait_for(value))
+        except Exception:
+            task._at = len(values)
+            raise
+        return values
+
+    async def each_async(self, function: Callable, wants_task: bool, task: Task, items: Any) -> list:
+        values: list = []
+        if not isinstance(items, list):
+            raise DecodeError("the request of a task for each item is not an array")
+        try:
+            for item in items:
+                value = function(item, task) if wants_task else function(item)
+                values.append(await value if hasattr(value, "__await__") else value)
+        except Exception:
+            task._at = len(values)
+            raise
+        return values
 
     async def run_async(self, task: Task, body: Any) -> None:
         end: Any = b""
@@ -817,9 +849,12 @@ class _Worker:
             function, wants_task, _ = self.target.find(task._fn)
             body = _from_json(body) if task.content_type == _JSON else bytes(body)
             task.check()
-            value = function(body, task) if wants_task else function(body)
-            if hasattr(value, "__await__"):
-                value = await value
+            if task._each:
+                value = await self.each_async(function, wants_task, task, body)
+            else:
+                value = function(body, task) if wants_task else function(body)
+                if hasattr(value, "__await__"):
+                    value = await value
         except SystemExit as e:
             _exit_like(e)
         except BaseException as e:

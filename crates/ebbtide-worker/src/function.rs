@@ -30,10 +30,22 @@ where
     E: Into<Boxed>,
 {
     Box::new(move |state, request, task, answer| {
+        if task.is_for_each() {
+            let mut replies = Vec::new();
+            for (at, request) in decode::<Vec<Q>>(request, task)?.into_iter().enumerate() {
+                replies.push(code(state, request, task).map_err(|error| of_item(at, describe(error)))?);
+            }
+            return encode(&replies, task, answer);
+        }
         let request = decode(request, task)?;
         let reply = code(state, request, task).map_err(describe)?;
         encode(&reply, task, answer)
     })
+}
+
+fn of_item(at: usize, mut error: ErrorMeta<'static>) -> ErrorMeta<'static> {
+    error.message = format!("item {at}: {}", error.message).into();
+    error
 }
 
 /// One that takes and gives bytes.
@@ -45,6 +57,12 @@ where
     E: Into<Boxed>,
 {
     Box::new(move |state, request, task, answer| {
+        if task.is_for_each() {
+            return Err(named(
+                "Each",
+                format!("the function takes bytes, and the request is an array of {JSON}"),
+            ));
+        }
         let reply = code(state, request, task).map_err(describe)?.into();
         let meta = ResultMeta { content_type: (&*reply.content_type).into() }.to_bytes();
         let open = begin_frame(answer.out, FrameType::Result, 0, task.id(), &meta).map_err(refused)?;

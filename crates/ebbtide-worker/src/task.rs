@@ -71,6 +71,11 @@ impl Task {
         self.terms.as_ref()?.function.as_deref()
     }
 
+    /// Whether the request is an array, for whose items the function is called one by one.
+    pub(crate) fn is_for_each(&self) -> bool {
+        self.terms.as_ref().is_some_and(|terms| terms.each)
+    }
+
     /// When its time is over, by this process's clock, counted from when the request came. `None` = it may take as long as it likes.
     ///
     /// Nothing happens here at that moment: the pool asks the task to end, and kills the worker after its grace.

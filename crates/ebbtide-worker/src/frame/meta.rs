@@ -36,12 +36,15 @@ pub struct TaskMeta<'a> {
     /// The caller's name for the task. Default: none.
     #[serde(borrow, deserialize_with = "option", skip_serializing_if = "Option::is_none")]
     pub key: Option<Cow<'a, str>>,
+    /// Whether the request is an array, for whose items the function is called one by one. Default: false.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_false")]
+    pub each: bool,
 }
 
 impl Default for TaskMeta<'_> {
     fn default() -> Self {
         let content_type = Cow::Borrowed(JSON);
-        Self { function: None, attempt: 1, deadline_ms: None, content_type, key: None }
+        Self { function: None, attempt: 1, deadline_ms: None, content_type, key: None, each: false }
     }
 }
 

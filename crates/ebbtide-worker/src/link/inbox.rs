@@ -27,6 +27,7 @@ pub(crate) struct Terms {
     /// `None` = JSON.
     pub(crate) content_type: Option<String>,
     pub(crate) key: Option<String>,
+    pub(crate) each: bool,
     deadline_ms: Option<u64>,
 }
 
@@ -260,6 +261,7 @@ impl From<TaskMeta<'_>> for Terms {
             attempt: meta.attempt,
             content_type: (meta.content_type != JSON).then(|| meta.content_type.into()),
             key: meta.key.map(Into::into),
+            each: meta.each,
             deadline_ms: meta.deadline_ms,
         }
     }

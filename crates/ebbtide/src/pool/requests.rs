@@ -12,7 +12,7 @@ use crate::{
     },
     worker::{
         process::{Reply, Request},
-        remote::{Call, Processes},
+        remote::{Call, Chunk, Processes},
     },
 };
 
@@ -52,6 +52,23 @@ macro_rules! request_methods {
             pub fn submit_async($($receiver)*, request: Q) -> impl Future<Output = Result<Handle<R>, SubmitError<Q>>> {
                 let submit = $task.submit_job_async(Call::new(request));
                 async move { submit.await.map_err(refused) }
+            }
+
+            /// Submits several requests as *one* task: its worker's function is called with one after the other, and the handle gives their replies in
+            /// order. For many tiny requests, where sending each costs more than running it; several hundred to a chunk are a good number.
+            ///
+            /// It starts, ends and counts as one: the first request that fails ends it `Failed` (the message says which item), a crash takes all of them, and
+            /// what ran before is not said. JSON only.
+            ///
+            /// # Errors
+            /// As `submit`.
+            #[doc(alias = "chunksize")]
+            pub fn submit_chunk($($receiver)*, requests: Vec<Q>) -> Result<Handle<Vec<R>>, SubmitError<Vec<Q>>>
+            where
+                Vec<Q>: Request,
+                Vec<R>: Reply,
+            {
+                $this.submit_now(Chunk::new(requests)).map_err(|(chunk, reason)| SubmitError::new(chunk.0, reason))
             }
 
             /// Submits a request whose reply nobody wants; its outcome is counted.

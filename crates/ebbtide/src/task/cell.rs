@@ -25,7 +25,7 @@ use super::{
     context::Context,
     error::{BoxError, TaskError},
     header::Header,
-    isolation::{Isolation, Job},
+    isolation::{Isolation, Job, Shape},
     outcome::{CancelReason, Outcome, ReturnReason},
     panics,
 };
@@ -42,8 +42,8 @@ pub(crate) trait AnyCell: Send + Sync {
 pub(crate) trait Runnable<I: Isolation>: AnyCell {
     /// Runs the body. Only after a successful `start`; does not settle.
     fn run(&self, state: &mut I::State, context: &Context<'_, I>) -> Outcome;
-    /// What the body is written as for another process, unless that is JSON. Only by those who may `write` it.
-    fn content_type(&self) -> Option<Arc<str>>;
+    /// What the body is to another process: its shape and its content type, unless that is JSON. Only by those who may `write` it.
+    fn looks(&self) -> (Shape, Option<Arc<str>>);
     /// Writes the body down for another process. Only by its worker after a successful `start`, or by the holder of the queue's
     /// reference of a returned task.
     fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError>;
@@ -163,12 +163,12 @@ impl<I: Isolation, J: Job<I>> Runnable<I> for TaskCell<I, J> {
         outcome
     }
 
-    fn content_type(&self) -> Option<Arc<str>> {
+    fn looks(&self) -> (Shape, Option<Arc<str>>) {
         self.stage.with_mut(|stage| {
             // SAFETY: the word says Running or Done(Returned), and the caller is the one it names.
             match unsafe { &*stage } {
-                Stage::Body(job) => job.content_type(),
-                _ => None,
+                Stage::Body(job) => (job.shape(), job.content_type()),
+                _ => (Shape::One, None),
             }
         })
     }

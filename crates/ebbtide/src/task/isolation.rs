@@ -33,11 +33,23 @@ pub(crate) mod sealed {
     impl<S> Sealed for super::Threads<S> {}
 }
 
+/// What a request is to its function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    One,
+    Each,
+}
+
 /// What can be run once on a worker: a user's closure with the adapter that its kind of submit needs.
 pub(crate) trait Job<I: Isolation>: Send + 'static {
     type Output: Send + 'static;
 
     fn run(self, state: &mut I::State, context: &Context<'_, I>) -> Result<Self::Output, BoxError>;
+
+    /// Whether its process is to call the function once, or for each item of the request.
+    fn shape(&self) -> Shape {
+        Shape::One
+    }
 
     /// What it is written as for another process, unless that is JSON.
     fn content_type(&self) -> Option<Arc<str>> {

@@ -7,7 +7,7 @@ use super::{
     entry::{Body, Entry},
     error::BoxError,
     id::TaskId,
-    isolation::{Isolation, Job},
+    isolation::{Isolation, Job, Shape},
     panics,
 };
 
@@ -41,6 +41,13 @@ impl<I: Isolation> Returned<I> {
         }
     }
 
+    fn looks(&self) -> (Shape, Option<Arc<str>>) {
+        match self.entry.as_ref().map(|entry| &entry.body) {
+            Some(Body::Cell(cell)) => cell.looks(),
+            _ => (Shape::One, None),
+        }
+    }
+
     /// The caller's key it was submitted with.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
@@ -62,11 +69,12 @@ impl<I: Isolation> Job<I> for Returned<I> {
         }
     }
 
+    fn shape(&self) -> Shape {
+        self.looks().0
+    }
+
     fn content_type(&self) -> Option<Arc<str>> {
-        match self.entry.as_ref().map(|entry| &entry.body) {
-            Some(Body::Cell(cell)) => cell.content_type(),
-            _ => None,
-        }
+        self.looks().1
     }
 
     fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError> {

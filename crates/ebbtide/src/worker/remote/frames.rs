@@ -6,7 +6,7 @@ use crate::task::{
     cell::Runnable,
     error::{BoxError, TaskError},
     id::TaskId,
-    isolation::Isolation,
+    isolation::{Isolation, Shape},
     outcome::CancelReason,
 };
 
@@ -20,12 +20,12 @@ pub(super) fn task<I: Isolation>(
 ) -> Result<(), TaskError> {
     let failed = |error: BoxError| TaskError::failed(error);
     let too_long = |error: TooLong| TaskError::failed(format!("the request cannot be sent: {error}").into());
-    let content_type = cell.content_type();
+    let (shape, content_type) = cell.looks();
     let extras = cell.header().extras();
-    let meta = if extras.is_none() && content_type.is_none() && attempt == 1 {
+    let meta = if extras.is_none() && content_type.is_none() && attempt == 1 && shape == Shape::One {
         Vec::new()
     } else {
-        let mut meta = meta::TaskMeta { attempt, ..meta::TaskMeta::default() };
+        let mut meta = meta::TaskMeta { attempt, each: shape == Shape::Each, ..meta::TaskMeta::default() };
         if let Some(content_type) = &content_type {
             meta.content_type = (&**content_type).into();
         }

@@ -9,7 +9,7 @@ use super::{
 use crate::task::{
     context::Context,
     error::BoxError,
-    isolation::{Isolation, Job, sealed::Sealed},
+    isolation::{Isolation, Job, Shape, sealed::Sealed},
 };
 
 /// Worker processes: tasks are requests `Q`, and what comes back is a reply `R`. From [`Pool::processes`](crate::Pool#method.processes).
@@ -53,5 +53,38 @@ impl<Q: Request, R: Reply> Job<Processes<Q, R>> for Call<Q, R> {
 
     fn read(content_type: Option<&str>, reply: &[u8]) -> Result<R, BoxError> {
         R::read(content_type, reply)
+    }
+}
+
+/// Several requests that are one task: its worker's function is called for each.
+pub(crate) struct Chunk<Q, R>(pub(crate) Vec<Q>, PhantomData<fn() -> R>);
+
+impl<Q, R> Chunk<Q, R> {
+    pub(crate) fn new(requests: Vec<Q>) -> Self {
+        Self(requests, PhantomData)
+    }
+}
+
+impl<Q: Request, R: Reply> Job<Processes<Q, R>> for Chunk<Q, R>
+where
+    Vec<Q>: Request,
+    Vec<R>: Reply,
+{
+    type Output = Vec<R>;
+
+    fn run(self, _: &mut WorkerProcess, _: &Context<'_, Processes<Q, R>>) -> Result<Vec<R>, BoxError> {
+        Err("a request runs in a worker process only".into())
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Each
+    }
+
+    fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError> {
+        self.0.write(into)
+    }
+
+    fn read(content_type: Option<&str>, reply: &[u8]) -> Result<Vec<R>, BoxError> {
+        Vec::<R>::read(content_type, reply)
     }
 }

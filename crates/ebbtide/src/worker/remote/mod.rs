@@ -29,8 +29,8 @@ mod worker_error;
 
 pub use command::WorkerCommand;
 pub(crate) use driver::serve;
-pub(crate) use isolation::Call;
 pub use isolation::Processes;
+pub(crate) use isolation::{Call, Chunk};
 pub use memory::Memory;
 pub use memory_caps::{MemoryCaps, memory_caps};
 pub use message::{Raw, Reply, Request};
