@@ -34,7 +34,8 @@ pub(crate) fn node() -> Kind {
 }
 
 pub(crate) fn python() -> Kind {
-    Kind::of("python", WorkerCommand::python(format!("{TOOLBOX}/tools.py:tool")))
+    let command = WorkerCommand::python(format!("{TOOLBOX}/tools.py:tool"));
+    Kind::of("python", command.env("PYTHONDONTWRITEBYTECODE", "1"))
 }
 
 /// A worker that does not keep to the protocol, in the way that is named.

@@ -6,13 +6,23 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alone;
+mod bodies;
 mod cancels;
 mod deaths;
+mod faces;
 mod kinds;
+mod memory;
+mod orphans;
+mod output;
+mod protocol;
+mod renewals;
 mod restarts;
 mod rig;
 mod rust;
+mod scenario;
 mod sizes;
+mod starts;
+mod stops;
 mod tools;
 
 use std::process::ExitCode;
@@ -20,15 +30,33 @@ use std::process::ExitCode;
 use alone::{Holds, Test};
 use libtest_mimic::Arguments;
 
-const TESTS: &[&[Test]] = &[cancels::TESTS, deaths::TESTS, restarts::TESTS, sizes::TESTS];
+const TESTS: &[&[Test]] = &[
+    bodies::TESTS,
+    cancels::TESTS,
+    deaths::TESTS,
+    faces::TESTS,
+    memory::TESTS,
+    orphans::TESTS,
+    output::TESTS,
+    protocol::TESTS,
+    renewals::TESTS,
+    restarts::TESTS,
+    sizes::TESTS,
+    starts::TESTS,
+    stops::TESTS,
+];
 
 fn main() -> ExitCode {
     if ebbtide_worker::is_worker().is_some() {
         rust::serve();
     }
-    let asked = alone::asked();
-    if asked.as_ref().is_none_or(|(way, _)| *way == Holds::Guarded) {
+    let (asked, scenario) = (alone::asked(), scenario::asked());
+    let way = asked.as_ref().map(|(way, _)| *way).or(scenario.as_ref().map(|(way, ..)| *way));
+    if way != Some(Holds::Direct) {
         ebbtide::init();
+    }
+    if let Some((_, name, kind)) = scenario {
+        return scenario::play(&name, &kind);
     }
     let tests = TESTS.concat();
     if let Some((_, name)) = asked {

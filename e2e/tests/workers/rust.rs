@@ -23,9 +23,16 @@ struct State {
 pub(crate) fn serve() -> ! {
     Worker::new()
         .state(|start: &Startup| {
+            if std::env::var_os("EBBTIDE_TEST_BLOCK").is_some_and(|path| Path::new(&path).exists()) {
+                return Err("blocked by the test".into());
+            }
             let count = start.restored().map(|bytes| i64::from_le_bytes(bytes.try_into().unwrap()));
             let data = start.data()?.unwrap_or(Value::Null);
-            Ok::<_, serde_json::Error>(State { count: count.unwrap_or(0), data, kept: Vec::new() })
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(State {
+                count: count.unwrap_or(0),
+                data,
+                kept: Vec::new(),
+            })
         })
         .snapshot(|state| state.count.to_le_bytes().to_vec())
         .handle("tool", |state, (name, argument): (String, Value), task: &Task| {

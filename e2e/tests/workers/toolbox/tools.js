@@ -4,6 +4,7 @@ const fs = require('fs');
 const { spawn } = require('child_process');
 const sdk = require('ebbtide-worker');
 
+if (process.env.EBBTIDE_TEST_BLOCK && fs.existsSync(process.env.EBBTIDE_TEST_BLOCK)) throw new Error('blocked by the test');
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 let count = 0;
 const kept = [];

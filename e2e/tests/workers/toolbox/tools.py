@@ -10,6 +10,8 @@ import time
 
 import ebbtide_worker as sdk
 
+if os.path.exists(os.environ.get("EBBTIDE_TEST_BLOCK", "/no/such/file")):
+    raise RuntimeError("blocked by the test")
 _count = 0
 _kept = []
 
