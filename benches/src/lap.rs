@@ -49,6 +49,13 @@ pub(crate) enum Group {
     Processes,
 }
 
+/// Of a worker's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Node,
+    Python,
+}
+
 /// A lap as it is asked for: `KIND PRODUCERS WORKERS SIZE`, one line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lap {
@@ -105,6 +112,18 @@ const WORDS: [(Kind, &str); 35] = [
 impl Kind {
     pub(crate) fn group(self) -> Group {
         if (self as usize) < Self::ProcessNode as usize { Group::Threads } else { Group::Processes }
+    }
+
+    /// What our own workers are written in, where it is not Rust.
+    pub(crate) fn language(self) -> Option<Language> {
+        match self {
+            Self::ProcessPython | Self::ProcessPythonChunked | Self::ProcessPythonMib | Self::KillPython => {
+                Some(Language::Python)
+            }
+            Self::ProcessRust | Self::Commands => None,
+            _ if self.group() == Group::Threads => None,
+            _ => Some(Language::Node),
+        }
     }
 
     /// Whether a lap that does not count comes first: where the contender's own start, or its compiler, would be what is measured.

@@ -10,7 +10,7 @@ use crate::{
     args::Peers,
     contenders::{self, Entry, Home, OURS},
     foreign::{self, Ready},
-    lap::{Group, Kind, Lap},
+    lap::{Group, Kind, Language, Lap},
     noise::Watch,
     processes,
     results::{Absent, Results, Row},
@@ -273,19 +273,19 @@ impl Homes {
         let if_wanted = |home, prepare: fn() -> Ready| {
             if wanted(home) { prepare() } else { Err("not asked for".to_owned()) }
         };
-        // Ours needs the files of both languages as well.
+        // Ours needs the files of its workers, which are put where the peers find them.
         let ours = wanted(Home::Processes);
-        let (node_pools, python) = if ours {
-            (foreign::node_pools(), foreign::python())
-        } else {
-            (if_wanted(Home::NodePools, foreign::node_pools), if_wanted(Home::PythonPools, foreign::python))
+        let speaks =
+            |language| ours && scenarios.iter().any(|scenario| scenario.kind.language() == Some(language));
+        let if_spoken = |language, home, prepare: fn() -> Ready| {
+            if speaks(language) { prepare() } else { if_wanted(home, prepare) }
         };
         let commands = ours && scenarios.iter().any(|scenario| scenario.kind == Kind::Commands);
         Self {
             jdk: if_wanted(Home::Jvm, foreign::jdk),
             node: if_wanted(Home::Node, foreign::node),
-            node_pools,
-            python,
+            node_pools: if_spoken(Language::Node, Home::NodePools, foreign::node_pools),
+            python: if_spoken(Language::Python, Home::PythonPools, foreign::python),
             commands: if commands { foreign::commands().map(drop) } else { Ok(()) },
         }
     }

@@ -83,7 +83,7 @@ impl Text<'_> {
         if verdicts.is_empty() {
             return Ok(());
         }
-        writeln!(f, "{:<28} {:<30} {:>12}  met", "target: at most", "", "of target")?;
+        writeln!(f, "{:<28} {:<34} {:>12}  met", "target: at most", "", "of target")?;
         for Verdict { scenario, target, of_target, met } in verdicts {
             let of_target = of_target.map_or_else(|| "-".to_owned(), |of_target| format!("{of_target:.2}"));
             let met = match met {
@@ -91,7 +91,7 @@ impl Text<'_> {
                 Some(false) => "MISSED",
                 None => "not measured",
             };
-            writeln!(f, "{scenario:<28} {target:<30} {of_target:>12}  {met}")?;
+            writeln!(f, "{scenario:<28} {target:<34} {of_target:>12}  {met}")?;
         }
         writeln!(f)
     }

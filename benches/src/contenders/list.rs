@@ -9,6 +9,8 @@ use crate::{
 
 /// Ours, as the results name it.
 pub(crate) const OURS: &str = "ebbtide";
+/// The same with more tasks at a worker at a time.
+pub(crate) const MANY_CREDITS: &str = "ebbtide, 256 credits";
 
 /// Whether it is ours, with another setting perhaps: `ebbtide, 256 credits`.
 pub(crate) fn is_ours(name: &str) -> bool {

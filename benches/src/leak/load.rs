@@ -78,11 +78,12 @@ pub(crate) fn load(seconds: u64) -> Result<(), Box<dyn Error>> {
         ledger.hogs = accepted / LOAD.hog_every;
         Ok(ledger)
     })?;
+    let report = pool.shutdown(Shutdown::drain()).wait()?;
+    assert!(report.law_holds(), "{report}");
+    // Only now is the last of them counted.
     let retired = pool.stats().retired;
     let by = |reason| retired.get(&reason).copied().unwrap_or_default();
     (ledger.retired, ledger.killed) = (by(RetireReason::Size), by(RetireReason::Killed));
-    let report = pool.shutdown(Shutdown::drain()).wait()?;
-    assert!(report.law_holds(), "{report}");
     println!("{}", serde_json::to_string(&ledger)?);
     Ok(())
 }

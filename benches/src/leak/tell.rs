@@ -97,3 +97,57 @@ fn mean(memory: &[(f64, u64)]) -> f64 {
 fn most(memory: &[(f64, u64)]) -> f64 {
     memory.iter().map(|(_, bytes)| *bytes as f64).fold(0.0, f64::max)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::leak::load::Ledger;
+
+    /// Twenty seconds at 300 MiB, one hog killed, all caches handed on.
+    fn good() -> Seen {
+        let ledger = Ledger {
+            accepted: 100,
+            completed: 99,
+            hogs_killed: 1,
+            hogs: 1,
+            workers: 6,
+            restored: 3,
+            retired: 3,
+            killed: 1,
+            ..Ledger::default()
+        };
+        Seen {
+            side: Side::Ours,
+            memory: (0..200).map(|tenth| (f64::from(tenth) / 10.0, 300 << 20)).collect(),
+            cap: "",
+            died: None,
+            accepted: 100,
+            completed: 99,
+            ledger: Some(ledger),
+        }
+    }
+
+    fn broken(change: impl FnOnce(&mut Seen, &mut Ledger)) -> Vec<&'static str> {
+        let mut seen = good();
+        let mut ledger = seen.ledger.take().unwrap();
+        change(&mut seen, &mut ledger);
+        seen.ledger = Some(ledger);
+        promises(&seen).into_iter().filter(|(_, kept)| !kept).map(|(promise, _)| promise).collect()
+    }
+
+    #[test]
+    fn each_broken_promise_is_told() {
+        assert!(broken(|_, _| ()).is_empty());
+        let grows =
+            broken(|seen, _| seen.memory.iter_mut().for_each(|(at, bytes)| *bytes += (*at * 2e7) as u64));
+        assert_eq!(grows, ["memory is flat: the last third as the second"]);
+        assert_eq!(broken(|seen, _| seen.memory[7].1 = 2 << 30), ["memory stays below the cap"]);
+        assert_eq!(broken(|_, ledger| ledger.completed -= 1), ["every accepted task ended once"]);
+        let lost = broken(|_, ledger| {
+            ledger.completed -= 1;
+            ledger.lost.insert("crashed".to_owned(), 1);
+        });
+        assert_eq!(lost, ["nothing is lost but hogs at the hard limit"]);
+        assert_eq!(broken(|_, ledger| ledger.restored = 1), ["each that was retired handed on"]);
+    }
+}

@@ -1,7 +1,7 @@
 //! The scenarios and the contenders of the race of processes.
 
 use crate::{
-    contenders::{Entry, Home, OURS},
+    contenders::{Entry, Home, MANY_CREDITS, OURS},
     lap::{Group, Kind},
     scenario::{Scenario, at_most, bytes, new, ratio},
 };
@@ -120,8 +120,9 @@ fn processes(kind: Kind) -> bool {
     kind.group() == Group::Processes
 }
 
-fn rust(kind: Kind) -> bool {
-    kind == Kind::ProcessRust
+/// Where more than the default may be at a worker, because tasks are very short or come in crowds.
+fn credits(kind: Kind) -> bool {
+    matches!(kind, Kind::ProcessRust | Kind::ProcessPythonChunked)
 }
 
 fn node(kind: Kind) -> bool {
@@ -160,7 +161,7 @@ pub(crate) const CONTENDERS: [Entry; 14] = [
         processes,
         "Pool::processes, defaults, all accounting on; `ebbtide run` for commands",
     ),
-    entry("ebbtide, 256 credits", Home::Processes, rust, "the same, up to 256 tasks at a worker at a time"),
+    entry(MANY_CREDITS, Home::Processes, credits, "the same, up to 256 tasks at a worker at a time"),
     entry("piscina", Home::NodePools, node_or_mib, "worker threads; 1 MiB as a Uint8Array"),
     entry("piscina string", Home::NodePools, node_mib, "worker threads; 1 MiB as a string"),
     entry("tinypool", Home::NodePools, node, "worker threads"),

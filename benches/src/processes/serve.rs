@@ -7,7 +7,7 @@ use ebbtide_worker::Task;
 
 use super::{commands, kill, rolling, supervisor, throughput};
 use crate::{
-    contenders::is_ours,
+    contenders::{MANY_CREDITS, is_ours},
     foreign,
     lap::{Kind, Lap, Values},
 };
@@ -39,7 +39,7 @@ pub(crate) fn contender(name: &str) -> impl FnMut(Lap) -> Result<Values, String>
 }
 
 fn course(name: &str, lap: Lap) -> Result<Course, String> {
-    let credits = if name.ends_with("256 credits") { 256 } else { ebbtide::policy::CREDITS };
+    let credits = if name == MANY_CREDITS { 256 } else { ebbtide::policy::CREDITS };
     let made = match lap.kind {
         Kind::Commands => return commands::course(name),
         _ if !is_ours(name) => return Err("starts commands only".to_owned()),
@@ -47,7 +47,7 @@ fn course(name: &str, lap: Lap) -> Result<Course, String> {
         Kind::ProcessNodeOne => throughput::one_at_a_time(node("empty.mjs")?, lap.workers),
         Kind::ProcessNodeMib => throughput::mebibytes(node("empty.mjs")?, lap.workers),
         Kind::ProcessPython => throughput::kibibytes(python("echo.py", "echo")?, lap.workers),
-        Kind::ProcessPythonChunked => throughput::chunked(python("echo.py", "echo")?, lap.workers),
+        Kind::ProcessPythonChunked => throughput::chunked(python("echo.py", "echo")?, lap.workers, credits),
         Kind::ProcessPythonMib => throughput::mebibytes(python("echo.py", "echo")?, lap.workers),
         Kind::ProcessRust => throughput::rust(WorkerCommand::current_exe(WORKER), lap.workers, credits),
         Kind::Rolling => Ok(rolling::course(node("spin.cjs")?, false)),

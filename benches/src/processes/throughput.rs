@@ -143,8 +143,8 @@ pub(super) fn kibibytes(command: WorkerCommand, workers: usize) -> Result<Course
 }
 
 /// The same, submitted and waited for by the ten thousand.
-pub(super) fn chunked(command: WorkerCommand, workers: usize) -> Result<Course, Failure> {
-    let pool = pool::<String, String>(command, workers, ebbtide::policy::CREDITS)?;
+pub(super) fn chunked(command: WorkerCommand, workers: usize, credits: usize) -> Result<Course, Failure> {
+    let pool = pool::<String, String>(command, workers, credits)?;
     let strings = distinct(CHUNKED);
     settle(&pool, |_| "x".to_owned())?;
     let lap = move |ms: usize| -> Result<Values, Failure> {
