@@ -23,12 +23,13 @@ mod scenario;
 mod sizes;
 mod starts;
 mod stops;
+mod table;
 mod tools;
 
 use std::process::ExitCode;
 
 use alone::{Holds, Test};
-use libtest_mimic::Arguments;
+use libtest_mimic::{Arguments, Trial};
 
 const TESTS: &[&[Test]] = &[
     bodies::TESTS,
@@ -64,6 +65,12 @@ fn main() -> ExitCode {
         alone::run(found.unwrap().2);
         return ExitCode::SUCCESS;
     }
-    let trials = tests.into_iter().flat_map(alone::trials).collect();
+    let names: Vec<&str> = tests.iter().map(|(name, ..)| *name).collect();
+    let table = move || table::complete(&names).map_err(Into::into);
+    let mut trials = vec![
+        Trial::test("the_table_of_worker_cases_is_complete", table),
+        Trial::test("a_wrong_table_is_seen", || table::bites().map_err(Into::into)),
+    ];
+    trials.extend(tests.into_iter().flat_map(alone::trials));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

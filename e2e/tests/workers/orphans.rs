@@ -15,7 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     (
         "p_02_a_killed_supervisor_leaves_no_worker_and_no_grandchild",
         G,
-        p_02_a_killed_supervisor_leaves_nobody,
+        p_02_a_killed_supervisor_leaves_no_worker_and_no_grandchild,
     ),
     ("p_02_without_a_guardian_workers_end_with_their_socket", B, p_02_without_a_guardian_workers_end),
     ("p_02_a_killed_guardian_costs_its_workers_and_not_the_pool", G, p_02_a_killed_guardian),
@@ -23,7 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("an_application_with_a_process_pool_drains_at_sigterm", B, an_application_drains_at_sigterm),
 ];
 
-fn p_02_a_killed_supervisor_leaves_nobody() {
+fn p_02_a_killed_supervisor_leaves_no_worker_and_no_grandchild() {
     each(|kind| {
         let supervisor = Running::start("orphans", kind.name);
         // Three workers and a sleeping grandchild of each, at least.
