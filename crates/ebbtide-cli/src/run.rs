@@ -71,7 +71,7 @@ fn work(args: &RunArgs, prepared: Prepared, begun: Instant) -> u8 {
                 jobs.insert(handle.id(), job);
                 done.push(handle);
             }
-            Settled::Ended(ended) => printing.print(job, ended),
+            Settled::Ended(ended) => printing.print(job, *ended),
         }
     }
     printing.progress.finish();
@@ -109,10 +109,14 @@ fn wait_for_workers(heard: &Heard, stopper: &Stopper) -> Beginning {
         let polled = rustix::event::poll(&mut fds, None);
         let beginning = heard.beginning();
         if beginning == Beginning::Unknown && polled.is_ok() && !fds[1].revents().is_empty() {
-            if let Some(cause) = stopper.state().cause {
-                stopper.abort(cause);
-            }
-            return beginning;
+            return match stopper.state().cause {
+                Some(Cause::Pool) => Beginning::Broken,
+                Some(cause) => {
+                    stopper.abort(cause);
+                    beginning
+                }
+                None => beginning,
+            };
         }
         if beginning != Beginning::Unknown {
             return beginning;
@@ -242,7 +246,8 @@ impl Account<'_> {
             messages::say(error);
             code = exit::code(&Facts { trouble: Some(exit::IO), ..facts });
         }
-        if self.stopper.state().cause.is_some() || facts.failed > 0 {
+        let nothing_begun = code == exit::START && self.fed.accepted == 0;
+        if !nothing_begun && (self.stopper.state().cause.is_some() || facts.failed > 0) {
             self.note_what_is_left();
         }
         code

@@ -32,7 +32,7 @@ pub(crate) struct Commands {
 pub(crate) enum Settled {
     /// It was submitted again.
     Again(Handle<Answer>),
-    Ended(Ended),
+    Ended(Box<Ended>),
 }
 
 /// The end of a line.
@@ -71,7 +71,7 @@ impl Work {
             Work::Commands(_) => {
                 let outcome =
                     finished.result.as_ref().map_or_else(|error| error.outcome(), |_| Outcome::Completed);
-                Settled::Ended(Ended { outcome, record: job.take(), row: None })
+                Settled::Ended(Box::new(Ended { outcome, record: job.take(), row: None }))
             }
             Work::Workers(requests) => requests.settle(job, finished),
         }

@@ -145,7 +145,9 @@ impl Heard {
                     *err = None;
                 }
             }
-            News::Died { worker, how } => messages::say(format_args!("{} {how}", worker_name(worker.0))),
+            News::Died { worker, how } => {
+                messages::say(format_args!("{} {}", worker_name(worker.0), in_our_words(&how)));
+            }
             News::Warning(why) => messages::say(in_our_words(&why)),
             News::StartFailed { worker, cause } => {
                 if self.is_new(&cause) {
@@ -206,6 +208,7 @@ pub(super) fn in_our_words(text: &str) -> String {
     text.replace("retire_at(", "--memory-soft (")
         .replace("kill_at(", "--memory-hard (")
         .replace("raise kill_at", "raise --memory-hard")
+        .replace(", or say where it is with `interpreter`", " and put it into the PATH")
 }
 
 /// A line that a worker wrote, with its name before it, and nothing in it that moves a cursor.
@@ -239,12 +242,16 @@ mod tests {
             source: OutputSource::Stdout,
             text: "x".to_owned(),
         };
+        let state = |heard: &Heard| {
+            let inner = heard.lock();
+            (inner.news.len(), inner.dropped)
+        };
         for _ in 0..LINES_MOST + 5 {
             heard.hear(&line);
         }
-        assert_eq!((heard.lock().news.len(), heard.lock().dropped), (LINES_MOST, 5));
+        assert_eq!(state(&heard), (LINES_MOST, 5));
         heard.next().unwrap();
         heard.hear(&line);
-        assert_eq!((heard.lock().news.len(), heard.lock().dropped), (LINES_MOST, 5));
+        assert_eq!(state(&heard), (LINES_MOST, 5));
     }
 }

@@ -9,7 +9,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(_) => Ok(()),
         Err(error) if text.trim().is_empty() => Err(format!("nothing but white space ({error})")),
-        Err(error) => Err(error.to_string()),
+        // "line 1" of a line would be taken for the first of the input.
+        Err(error) => Err(error.to_string().replace(" at line 1 column ", " at column ")),
     }
 }
 

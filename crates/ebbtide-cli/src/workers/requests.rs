@@ -136,7 +136,7 @@ impl Requests {
         end: End,
         worker: Option<String>,
         what: Result<Vec<u8>, Problem>,
-    ) -> Ended {
+    ) -> Box<Ended> {
         let tries = job.tries();
         let mut record = Record {
             attempts: tries.begun,
@@ -161,7 +161,7 @@ impl Requests {
             self.stopper.count_killed();
         }
         let row = end.is_over().then(|| self.row(job, end, &record));
-        Ended { outcome, record: Some(record), row }
+        Box::new(Ended { outcome, record: Some(record), row })
     }
 
     /// Keeps a result until its turn to be printed.
@@ -256,7 +256,8 @@ fn problem(error: &TaskError) -> Problem {
     }
     let source = std::error::Error::source(error);
     if let Some(crashed) = source.and_then(|source| source.downcast_ref::<Crashed>()) {
-        return told("Crashed", crashed.to_string());
+        let how = crashed.to_string();
+        return told("Crashed", in_our_words(how.strip_prefix("crashed: ").unwrap_or(&how)));
     }
     if let Some(killed) = source.and_then(|source| source.downcast_ref::<Killed>()) {
         return told("Killed", in_our_words(killed.reason()));
@@ -281,10 +282,13 @@ fn say(job: &Job, end: End, problem: &Problem, reply: &Reply) {
     messages::say(format_args!("line {} ({line}): {problem}{worker}{place}", job.seq));
 }
 
+/// Frames of Node.js itself and of our worker say nothing.
+const OURS: [&str; 2] = ["node:internal", "ebbtide-worker.cjs"];
+
 /// The line of a stack that says where: the first of Node's, the last of Python's.
 fn place(stack: &str) -> Option<&str> {
     let lines = || stack.lines().map(str::trim);
-    let node = lines().find(|line| line.starts_with("at ") && !line.contains("node:internal"));
+    let node = lines().find(|line| line.starts_with("at ") && !OURS.iter().any(|ours| line.contains(ours)));
     node.or_else(|| lines().rfind(|line| line.starts_with("File \"")))
 }
 
