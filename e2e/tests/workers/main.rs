@@ -12,6 +12,7 @@ mod deaths;
 mod faces;
 mod kinds;
 mod memory;
+mod odds;
 mod orphans;
 mod output;
 mod protocol;
@@ -37,6 +38,7 @@ const TESTS: &[&[Test]] = &[
     deaths::TESTS,
     faces::TESTS,
     memory::TESTS,
+    odds::TESTS,
     orphans::TESTS,
     output::TESTS,
     protocol::TESTS,
