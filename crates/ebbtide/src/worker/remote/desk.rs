@@ -14,6 +14,7 @@ use super::{
     death::Death,
     flights::{Flight, Flights},
     frames,
+    listener::Calls,
     outgoing::{Left, Outgoing, Patience},
     plan::Plan,
     process::Wire,
@@ -41,6 +42,8 @@ pub(super) struct Desk<I: Isolation> {
     pub(super) plan: Arc<Plan>,
     pub(super) out: Outgoing,
     pub(super) book: Mutex<Book<I>>,
+    /// Calls the reader where it rests.
+    pub(super) calls: Arc<Calls>,
     /// Held by whoever takes tasks and writes their frames, with the buffer for that.
     taking: Mutex<Vec<u8>>,
 }
@@ -97,6 +100,7 @@ impl<I: Isolation> Desk<I> {
             plan,
             out: Outgoing::new(),
             book: Mutex::new(book),
+            calls: Arc::default(),
             taking: Mutex::new(Vec::new()),
         })
     }
@@ -169,7 +173,7 @@ impl<I: Isolation> Desk<I> {
             unreachable!("what is sent to a process always has a cell");
         };
         let cell = Arc::clone(cell);
-        let flight = Flight { entry, attempt, begun: None, armed: false };
+        let flight = Flight { entry, attempt, sent: Moment::now(), begun: None, armed: false };
         if let Some(reason) = self.withdrawn(&*cell) {
             self.conclude(flight, Err(TaskError::cancelled(reason)));
             return Ok(());
@@ -346,6 +350,7 @@ impl<I: Isolation> Desk<I> {
         let mut frame = Vec::new();
         write(&mut frame);
         self.out.append(&mut frame);
+        self.calls.call();
         self.wake();
     }
 

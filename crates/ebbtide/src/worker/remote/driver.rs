@@ -11,6 +11,7 @@ use super::{
     ear::Ear,
     flights::Flight,
     frames,
+    listener::Listener,
     outgoing::{Left, Patience},
     plan::Plan,
     process::{Wire, WorkerProcess},
@@ -38,11 +39,11 @@ pub(crate) fn serve<I: Isolation<State = WorkerProcess>>(worker: &ThreadWorker<I
         worker.employer.tell(Notice::LimitIgnored { why });
     }
     worker.employer.size(&worker.seat, wire.size());
-    let Some((desk, reader)) = open(worker, wire, ear, &plan) else {
+    let Some(Opened { desk, listener, reader }) = open(worker, wire, ear, &plan) else {
         worker.employer.leaves(&worker.seat, RetireReason::Crashed);
         return;
     };
-    let why = drive(worker, &desk);
+    let why = drive(worker, &desk, &listener);
     if desk.stage() == Stage::Dead {
         let _ = reader.join();
         died(worker, &desk);
@@ -53,22 +54,30 @@ pub(crate) fn serve<I: Isolation<State = WorkerProcess>>(worker: &ThreadWorker<I
     died_parting(worker, &desk);
 }
 
+struct Opened<I: Isolation> {
+    desk: Arc<Desk<I>>,
+    listener: Arc<Listener<I>>,
+    reader: JoinHandle<()>,
+}
+
 /// Begins to listen.
 fn open<I: Isolation>(
     worker: &ThreadWorker<I>,
     wire: Arc<Wire>,
     ear: Ear,
     plan: &Arc<Plan>,
-) -> Option<(Arc<Desk<I>>, JoinHandle<()>)> {
+) -> Option<Opened<I>> {
     let desk = Desk::new(worker, Arc::clone(&wire), Arc::clone(plan));
     let post: Arc<dyn Post> = Arc::clone(&desk) as _;
     worker.seat.set_post(Arc::downgrade(&post));
     if worker.seat.is_aborted() {
         wire.kill(Verdict::Aborted);
     }
-    let reader = Reader::new(Arc::clone(&desk), ear);
-    match sync::spawn(format!("{}-in", worker.seat.name), Some(READER_STACK), move || reader.run()) {
-        Ok(thread) => Some((desk, thread)),
+    let listener = Listener::new(Reader::new(Arc::clone(&desk), ear), Arc::clone(&desk.calls));
+    let listener = Arc::new(listener);
+    let listens = Arc::clone(&listener);
+    match sync::spawn(format!("{}-in", worker.seat.name), Some(READER_STACK), move || listens.run()) {
+        Ok(reader) => Some(Opened { desk, listener, reader }),
         Err(error) => {
             wire.kill(Verdict::Leaving);
             let how = format!("its reader could not be started: {error}");
@@ -79,7 +88,7 @@ fn open<I: Isolation>(
 }
 
 /// Asks for work and sends it, until it is to leave or its process has died. Gives why it leaves.
-fn drive<I: Isolation>(worker: &ThreadWorker<I>, desk: &Desk<I>) -> RetireReason {
+fn drive<I: Isolation>(worker: &ThreadWorker<I>, desk: &Desk<I>, listener: &Listener<I>) -> RetireReason {
     let mut came = Came::Fresh;
     loop {
         if desk.flush(Patience::Wait) == Left::Gone {
@@ -106,6 +115,11 @@ fn drive<I: Isolation>(worker: &ThreadWorker<I>, desk: &Desk<I>) -> RetireReason
             Next::Task(entry) => {
                 came = Came::FromTask;
                 desk.send(entry);
+                if desk.flush(Patience::DoNotWait) == Left::Nothing && desk.under_way() == 1 {
+                    listener.listen_for_one();
+                } else {
+                    desk.calls.call();
+                }
             }
         }
     }
@@ -210,13 +224,13 @@ fn again<I: Isolation<State = WorkerProcess>>(
     worker.employer.tell(Notice::Quarantined { task: id, attempt: suspect.attempt + 1 });
     let fresh = old.plan.start(&WorkerInfo::of(&worker.seat), None);
     let opened = fresh.ok().and_then(|WorkerProcess { wire, ear, plan }| open(worker, wire, ear, &plan));
-    let Some((desk, reader)) = opened else {
+    let Some(Opened { desk, reader, .. }) = opened else {
         old.conclude(suspect, Err(death.of_task(id)));
         return;
     };
-    let Flight { entry, attempt, begun, armed } = suspect;
+    let Flight { entry, attempt, sent, begun, armed } = suspect;
     if let Err(entry) = desk.send_alone(entry, attempt + 1) {
-        old.conclude(Flight { entry, attempt, begun, armed }, Err(death.of_task(id)));
+        old.conclude(Flight { entry, attempt, sent, begun, armed }, Err(death.of_task(id)));
     }
     loop {
         let _ = desk.flush(Patience::Wait);

@@ -86,6 +86,11 @@ impl Ear {
         heard
     }
 
+    /// Takes what has come on the socket, without waiting for more.
+    pub(super) fn glance(&mut self, wire: &Wire) -> Heard {
+        self.receive(wire, false)
+    }
+
     fn receive(&mut self, wire: &Wire, ended: bool) -> Heard {
         match recv(&wire.socket, self.decoder.space(), RecvFlags::DONTWAIT) {
             Ok((0, _)) => Heard::End,

@@ -20,6 +20,7 @@ const BLOCKED: Duration = Duration::from_millis(5);
 pub(super) struct Flight<I: Isolation> {
     pub(super) entry: Entry<I>,
     pub(super) attempt: u32,
+    pub(super) sent: Moment,
     pub(super) begun: Option<Moment>,
     /// Its timeout runs.
     pub(super) armed: bool,
@@ -33,6 +34,8 @@ pub(super) struct Flights<I: Isolation> {
     most: usize,
     credits: usize,
     short: u32,
+    /// When the last one ended.
+    ended: Moment,
     /// A RECALL that has not been answered.
     recalling: Option<u64>,
     number: u64,
@@ -44,7 +47,16 @@ pub(super) type Wrong = String;
 impl<I: Isolation> Flights<I> {
     pub(super) fn new(least: usize, most: usize) -> Self {
         let most = most.max(least);
-        Self { list: VecDeque::new(), least, most, credits: least, short: 0, recalling: None, number: 0 }
+        Self {
+            list: VecDeque::new(),
+            least,
+            most,
+            credits: least,
+            short: 0,
+            ended: Moment::default(),
+            recalling: None,
+            number: 0,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -88,10 +100,17 @@ impl<I: Isolation> Flights<I> {
 
     /// An end has come. Learns how long tasks are.
     pub(super) fn end(&mut self, id: TaskId, now: Moment) -> Result<Flight<I>, Wrong> {
-        let flight = self.unsend(id).ok_or_else(|| format!("an end of task {id}, which it does not have"))?;
-        if let Some(begun) = flight.begun {
-            self.learn(now.since(begun));
+        let mut flight =
+            self.unsend(id).ok_or_else(|| format!("an end of task {id}, which it does not have"))?;
+        if let Some(begun) = &mut flight.begun {
+            // Both were read together, so the beginning was earlier; at most as early as it could be.
+            if *begun == now {
+                *begun = flight.sent.max(self.ended).min(now);
+            }
+            let took = now.since(*begun);
+            self.learn(took);
         }
+        self.ended = now;
         Ok(flight)
     }
 

@@ -14,6 +14,7 @@ mod flights;
 mod frames;
 mod isolation;
 mod kin;
+mod listener;
 mod memory;
 mod memory_caps;
 mod message;

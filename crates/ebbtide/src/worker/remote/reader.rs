@@ -16,6 +16,7 @@ use super::{
 use crate::{
     clock::Moment,
     policy::LOOK,
+    sync,
     task::{
         entry::Body, error::TaskError, id::TaskId, isolation::Isolation, outcome::Outcome, post::Post,
         seat::Order,
@@ -36,6 +37,12 @@ const LOOK_BLOCKED: Duration = Duration::from_millis(5);
 const AFTER_END: Duration = Duration::from_secs(1);
 /// How long one is waited for that got SIGKILL; the kernel needs 60 ms for a gibibyte.
 const AFTER_KILL: Duration = Duration::from_secs(10);
+/// From so many on, tasks under way are a stream.
+const STREAM: usize = 4;
+/// So often a stream is looked at before it is waited for.
+const LINGER: u32 = 3;
+/// After so many single tasks the driver listens for the next ones itself.
+const SINGLES: u32 = 4;
 /// So many chunks of output are read after its end.
 const LAST_CHUNKS: usize = 32;
 
@@ -49,6 +56,30 @@ pub(super) struct Reader<I: Isolation> {
     /// It was told that it is above its soft limit.
     due: bool,
     pinged: Moment,
+    /// The process is no more.
+    over: bool,
+    /// So many times in a row the last thing that was heard was the end of the only task under way.
+    singles: u32,
+    /// Many are under way: the next answer will not be long.
+    streams: bool,
+}
+
+/// Who listens, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// The driver, at most so long.
+    Driver(Duration),
+    /// The reader, as long as it should.
+    Reader,
+    /// The reader, for what is there already.
+    Glance,
+}
+
+/// What follows from a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    GoOn,
+    Over,
 }
 
 /// The worker did not keep to the protocol.
@@ -64,34 +95,88 @@ impl<I: Isolation> Reader<I> {
             ended: false,
             due: false,
             pinged: Moment::default(),
+            over: false,
+            singles: 0,
+            streams: false,
         }
     }
 
-    /// Listens until the process has ended, and deals with what was under way.
-    pub(super) fn run(mut self) {
+    /// Listens once and does what follows from what was heard.
+    pub(super) fn turn(&mut self, who: Who) -> Turn {
+        if self.over {
+            return Turn::Over;
+        }
         // A panic here would be a fault of ours; the pool must not wait for ever for it.
-        if crate::task::panics::quietly(|| while self.turn() {}).is_none() {
+        let turn = crate::task::panics::quietly(|| self.turn_once(who)).unwrap_or_else(|| {
             self.desk.wire.kill(Verdict::Protocol("a panic of its reader".into()));
-        }
-        let death = self.bury();
-        self.desk.die(death);
+            Turn::Over
+        });
+        self.over = turn == Turn::Over;
+        turn
     }
 
-    fn turn(&mut self) -> bool {
-        let patience = self.patience();
-        match self.listen(patience) {
-            Heard::End => return false,
+    fn turn_once(&mut self, who: Who) -> Turn {
+        let heard = if who == Who::Reader { self.linger() } else { Heard::Nothing };
+        let patience = match who {
+            _ if heard == Heard::Frames => None,
+            Who::Reader => self.patience(),
+            Who::Glance => Some(Duration::ZERO),
+            Who::Driver(patience) => Some(patience),
+        };
+        let heard = if heard == Heard::Frames { heard } else { self.listen(patience) };
+        match heard {
+            Heard::End => return Turn::Over,
             Heard::Frames => {
                 if let Err(violation) = self.take_frames() {
                     self.desk.wire.kill(Verdict::Protocol(violation.into()));
-                    return false;
+                    return Turn::Over;
                 }
-                self.after_frames();
+                self.after_frames(who);
             }
             Heard::Nothing => {}
         }
         self.look();
-        true
+        Turn::GoOn
+    }
+
+    /// The process has ended: deals with what was under way.
+    pub(super) fn end(&mut self) {
+        let death = self.bury();
+        self.desk.die(death);
+    }
+
+    /// Exactly one task is under way, and nothing else is waited for.
+    pub(super) fn has_one(&self) -> bool {
+        let book = self.desk.book.lock();
+        book.flights.len() == 1 && book.stage == Stage::Open && book.snapshot == Answer::NotAsked
+    }
+
+    /// Single tasks come, and just now none: the driver can listen for the next.
+    pub(super) fn may_rest(&self) -> bool {
+        let book = self.desk.book.lock();
+        let calm = book.stage == Stage::Open && book.snapshot == Answer::NotAsked;
+        self.singles >= SINGLES && calm && book.flights.len() == 0
+    }
+
+    /// No more tasks come for now.
+    pub(super) fn wake_up(&mut self) {
+        self.singles = 0;
+    }
+
+    /// In a stream: gives the core away and looks what has come since. Whoever waits on the socket is woken by every single answer, which costs the
+    /// worker more than the answer itself.
+    fn linger(&mut self) -> Heard {
+        if !self.streams {
+            return Heard::Nothing;
+        }
+        for _ in 0..LINGER {
+            sync::yield_now();
+            if self.ear.glance(&self.desk.wire) == Heard::Frames {
+                return Heard::Frames;
+            }
+        }
+        self.streams = false;
+        Heard::Nothing
     }
 
     fn patience(&self) -> Option<Duration> {
@@ -130,11 +215,16 @@ impl<I: Isolation> Reader<I> {
     }
 
     /// Sends what may be sent now, and wakes the driver where that is its to do.
-    fn after_frames(&self) {
+    fn after_frames(&mut self, who: Who) {
         self.desk.arm_next();
         self.desk.refill();
         let left = self.desk.flush(Patience::DoNotWait);
-        if left != Left::Nothing || self.desk.wants_driver() {
+        let under_way = self.desk.under_way();
+        self.streams = under_way >= STREAM;
+        let alone = under_way == 0;
+        self.singles = if alone { self.singles.saturating_add(1) } else { 0 };
+        let driver = matches!(who, Who::Driver(_));
+        if !driver && (left != Left::Nothing || self.desk.wants_driver()) {
             self.desk.wake();
         }
     }
