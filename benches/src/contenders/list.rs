@@ -11,6 +11,8 @@ use crate::{
 pub(crate) const OURS: &str = "ebbtide";
 /// The same with more tasks at a worker at a time.
 pub(crate) const MANY_CREDITS: &str = "ebbtide, 256 credits";
+/// The same, with a task for each of many requests that come at once.
+pub(crate) const SINGLY: &str = "ebbtide, submit_many";
 
 /// Whether it is ours, with another setting perhaps: `ebbtide, 256 credits`.
 pub(crate) fn is_ours(name: &str) -> bool {

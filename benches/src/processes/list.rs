@@ -1,7 +1,7 @@
 //! The scenarios and the contenders of the race of processes.
 
 use crate::{
-    contenders::{Entry, Home, MANY_CREDITS, OURS},
+    contenders::{Entry, Home, MANY_CREDITS, OURS, SINGLY},
     lap::{Group, Kind},
     scenario::{Scenario, at_most, bytes, new, ratio},
 };
@@ -36,7 +36,7 @@ pub(crate) const SCENARIOS: [Scenario; 15] = [
     two(
         &["process-python-chunked", "process-python-chunked-cpu"],
         Kind::ProcessPythonChunked,
-        "the same, 10 000 different strings at a time: map(chunksize=100), submit_many",
+        "the same, 10 000 different strings at a time: map(chunksize=100), submit_chunk of 100",
     ),
     two(
         &["process-python-mib", "process-python-mib-cpu"],
@@ -120,9 +120,14 @@ fn processes(kind: Kind) -> bool {
     kind.group() == Group::Processes
 }
 
-/// Where more than the default may be at a worker, because tasks are very short or come in crowds.
+/// Where more than the default may be at a worker, because tasks are very short.
 fn credits(kind: Kind) -> bool {
-    matches!(kind, Kind::ProcessRust | Kind::ProcessPythonChunked)
+    kind == Kind::ProcessRust
+}
+
+/// Where many that come at once are a task each, nevertheless.
+fn singly(kind: Kind) -> bool {
+    kind == Kind::ProcessPythonChunked
 }
 
 fn node(kind: Kind) -> bool {
@@ -154,7 +159,7 @@ const fn entry(name: &'static str, home: Home, takes: fn(Kind) -> bool, about: &
 }
 
 /// Everybody.
-pub(crate) const CONTENDERS: [Entry; 14] = [
+pub(crate) const CONTENDERS: [Entry; 15] = [
     entry(
         OURS,
         Home::Processes,
@@ -162,6 +167,12 @@ pub(crate) const CONTENDERS: [Entry; 14] = [
         "Pool::processes, defaults, all accounting on; `ebbtide run` for commands",
     ),
     entry(MANY_CREDITS, Home::Processes, credits, "the same, up to 256 tasks at a worker at a time"),
+    entry(
+        SINGLY,
+        Home::Processes,
+        singly,
+        "the same, submit_many instead of chunks: a task each, with all its accounting",
+    ),
     entry("piscina", Home::NodePools, node_or_mib, "worker threads; 1 MiB as a Uint8Array"),
     entry("piscina string", Home::NodePools, node_mib, "worker threads; 1 MiB as a string"),
     entry("tinypool", Home::NodePools, node, "worker threads"),

@@ -7,7 +7,7 @@ use ebbtide_worker::Task;
 
 use super::{commands, kill, rolling, supervisor, throughput};
 use crate::{
-    contenders::{MANY_CREDITS, is_ours},
+    contenders::{MANY_CREDITS, SINGLY, is_ours},
     foreign,
     lap::{Kind, Lap, Values},
 };
@@ -47,7 +47,9 @@ fn course(name: &str, lap: Lap) -> Result<Course, String> {
         Kind::ProcessNodeOne => throughput::one_at_a_time(node("empty.mjs")?, lap.workers),
         Kind::ProcessNodeMib => throughput::mebibytes(node("empty.mjs")?, lap.workers),
         Kind::ProcessPython => throughput::kibibytes(python("echo.py", "echo")?, lap.workers),
-        Kind::ProcessPythonChunked => throughput::chunked(python("echo.py", "echo")?, lap.workers, credits),
+        Kind::ProcessPythonChunked => {
+            throughput::crowds(python("echo.py", "echo")?, lap.workers, name != SINGLY)
+        }
         Kind::ProcessPythonMib => throughput::mebibytes(python("echo.py", "echo")?, lap.workers),
         Kind::ProcessRust => throughput::rust(WorkerCommand::current_exe(WORKER), lap.workers, credits),
         Kind::Rolling => Ok(rolling::course(node("spin.cjs")?, false)),

@@ -19,7 +19,9 @@ use crate::lap::Values;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 /// As many as the peers map at a time.
-const CHUNKED: usize = 10_000;
+const CROWD: usize = 10_000;
+/// And as many of them in a chunk.
+const CHUNK: usize = 100;
 /// Enough for two workers with 256 credits each to be never without.
 const MANY: usize = 4096;
 
@@ -29,7 +31,7 @@ pub(super) fn pool<Q: Request, R: Reply>(
     workers: usize,
     credits: usize,
 ) -> Result<Pool<Processes<Q, R>>, Failure> {
-    let builder = Pool::processes(command).name("race").workers(workers..=workers).queue(CHUNKED);
+    let builder = Pool::processes(command).name("race").workers(workers..=workers).queue(CROWD);
     Ok(builder.credits(credits).warm().build()?)
 }
 
@@ -134,36 +136,55 @@ pub(super) fn quantiles(mut times: Vec<Duration>) -> Values {
 /// A string of 1 KiB there and back, 64 in flight.
 pub(super) fn kibibytes(command: WorkerCommand, workers: usize) -> Result<Course, Failure> {
     let pool = pool::<String, String>(command, workers, ebbtide::policy::CREDITS)?;
-    let strings = distinct(CHUNKED);
+    let strings = distinct(CROWD);
     settle(&pool, |_| "x".to_owned())?;
     Ok(Box::new(move |lap| {
-        let make = |number: u64| strings[number as usize % CHUNKED].clone();
+        let make = |number: u64| strings[number as usize % CROWD].clone();
         window(&pool, lap.size, 64, make, |_, back| back.len() == KIB).map_err(failed)
     }))
 }
 
-/// The same, submitted and waited for by the ten thousand.
-pub(super) fn chunked(command: WorkerCommand, workers: usize, credits: usize) -> Result<Course, Failure> {
-    let pool = pool::<String, String>(command, workers, credits)?;
-    let strings = distinct(CHUNKED);
+/// The same, submitted and waited for by the ten thousand: in chunks, as the peers map them, or a task each.
+pub(super) fn crowds(command: WorkerCommand, workers: usize, chunked: bool) -> Result<Course, Failure> {
+    let pool = pool::<String, String>(command, workers, ebbtide::policy::CREDITS)?;
+    let strings = distinct(CROWD);
     settle(&pool, |_| "x".to_owned())?;
     let lap = move |ms: usize| -> Result<Values, Failure> {
         let (before, begin) = (cpu::tree(), Instant::now());
         let mut done = 0;
         while begin.elapsed() < Duration::from_millis(ms as u64) || done == 0 {
-            let handles =
-                pool.submit_many(strings.iter().cloned()).map_err(|error| error.reason.to_string())?;
-            for (sent, handle) in strings.iter().zip(handles) {
-                if handle.wait()? != *sent {
-                    return Err("a wrong value came back".into());
-                }
+            let right = if chunked { chunks(&pool, &strings)? } else { singly(&pool, &strings)? };
+            if !right {
+                return Err("a wrong value came back".into());
             }
-            done += CHUNKED;
+            done += CROWD;
         }
         let wall = begin.elapsed().as_nanos() as f64;
         Ok(vec![wall / done as f64, (cpu::tree() - before) / done as f64])
     };
     Ok(Box::new(move |asked| lap(asked.size).map_err(failed)))
+}
+
+type Strings = Pool<Processes<String, String>>;
+
+fn chunks(pool: &Strings, strings: &[String]) -> Result<bool, Failure> {
+    let chunks = strings.chunks(CHUNK);
+    let submit = |chunk: &[String]| pool.submit_chunk(chunk.to_vec()).map_err(|error| error.to_string());
+    let handles: Vec<_> = chunks.clone().map(submit).collect::<Result<_, _>>()?;
+    let mut right = true;
+    for (sent, handle) in chunks.zip(handles) {
+        right &= handle.wait()? == sent;
+    }
+    Ok(right)
+}
+
+fn singly(pool: &Strings, strings: &[String]) -> Result<bool, Failure> {
+    let handles = pool.submit_many(strings.iter().cloned()).map_err(|error| error.reason.to_string())?;
+    let mut right = true;
+    for (sent, handle) in strings.iter().zip(handles) {
+        right &= handle.wait()? == *sent;
+    }
+    Ok(right)
 }
 
 /// 1 MiB of bytes there and back, 4 in flight.
