@@ -1,0 +1,5 @@
+//! One application.
+
+use super::director::World;
+
+pub(super) fn run(_: World) {}
