@@ -215,9 +215,11 @@ impl Ledger {
         }
     }
 
-    /// At the end every handle has resolved: how many ended how.
-    pub(super) fn outcomes(&self) -> Outcomes {
+    /// At the end every handle has resolved: how many ended how. `all` is what the pool counted, runs of jobs not among them; it has the
+    /// last word only on tasks without a handle, and only where their bodies leave two ways open.
+    pub(super) fn outcomes(&self, all: &Outcomes) -> Outcomes {
         let mut sums = Outcomes::default();
+        let mut alone = Outcomes::default();
         for Known { page, ticket } in self.take_known() {
             let outcome = match ticket {
                 Ticket::Handle(handle, watch) => {
@@ -230,13 +232,30 @@ impl Ledger {
                     outcome
                 }
                 Ticket::Timer(timer) => timer.outcome(),
-                Ticket::Nobody => Some(page.own_outcome()),
+                Ticket::Nobody => {
+                    alone.add(page.own_outcome(), 1);
+                    self.pages.lock().expect("not poisoned").push(page);
+                    continue;
+                }
             };
             let outcome = outcome.unwrap_or_else(|| panic!("body {} has no outcome", page.number));
             page.fits(outcome, self);
             sums.add(outcome, 1);
             self.pages.lock().expect("not poisoned").push(page);
         }
+        // One that ended may have been abandoned before; one that never began may have been shed.
+        for (seen, or) in [
+            (Outcome::Completed, Outcome::Abandoned),
+            (Outcome::Panicked, Outcome::Abandoned),
+            (Outcome::Returned, Outcome::Cancelled),
+        ] {
+            let count = alone.get(seen);
+            let certain = count.min(all.get(seen).saturating_sub(sums.get(seen)));
+            sums.add(seen, certain);
+            sums.add(or, count - certain);
+        }
+        sums.add(Outcome::Abandoned, alone.get(Outcome::Abandoned));
+        assert_eq!(alone.get(Outcome::Failed) + alone.get(Outcome::Cancelled), 0, "no such body is executed");
         sums
     }
 
