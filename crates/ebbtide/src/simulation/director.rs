@@ -214,9 +214,9 @@ pub(super) fn seeds(short: u64, long: u64) -> std::ops::Range<u64> {
 pub(super) fn say(what: &str, seeds: std::ops::Range<u64>, scenario: &'static str, run: fn(World)) {
     let began = Instant::now();
     let swept = sweep(scenario, seeds, run);
-    let years = swept.simulated.as_secs_f64() / (365.25 * 86_400.0);
+    let days = swept.simulated.as_secs_f64() / 86_400.0;
     eprintln!(
-        "{what}: {} seeds, {years:.3} simulated years in {:.1} s",
+        "{what}: {} seeds, {days:.1} simulated days in {:.1} s",
         swept.runs,
         began.elapsed().as_secs_f64()
     );

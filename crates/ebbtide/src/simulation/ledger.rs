@@ -209,7 +209,10 @@ impl Ledger {
         for (page, watch) in known {
             assert!(page.starts.load(SeqCst) <= 1, "body {} ran twice", page.number);
             assert!(page.drops.load(SeqCst) <= 1, "body {} was dropped twice", page.number);
-            if let Some(outcome) = watch.and_then(|watch| watch.outcome()) {
+            // Why it was returned may be told after it was.
+            if let Some(outcome) = watch.and_then(|watch| watch.outcome())
+                && outcome != Outcome::Returned
+            {
                 page.fits(outcome, self);
             }
         }
