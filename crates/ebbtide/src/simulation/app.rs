@@ -67,6 +67,7 @@ struct Entry {
 struct Books {
     entries: Vec<Entry>,
     ledger: Arc<Ledger>,
+    machine: Machine,
     /// Those that say that something ended by itself.
     threads: std::sync::Mutex<Vec<sync::JoinHandle<()>>>,
 }
@@ -86,7 +87,7 @@ pub(super) fn run(world: World) {
     let deadline = 2 * SECOND + dice.span();
     let delay = if dice.once_in(3) { dice.span() / 64 } else { Duration::ZERO };
     let app = App::builder("simulated").embedded().deadline(deadline).deregistration_delay(delay);
-    let (books, pools) = declare(&app, &mut dice, &ledger, verbose);
+    let (books, pools) = declare(&app, &mut dice, &ledger, (machine, verbose));
     let handle = app.stop_handle();
     let stopper = {
         let mut dice = dice.fork();
@@ -142,7 +143,7 @@ fn declare(
     app: &AppBuilder,
     dice: &mut Dice,
     ledger: &Arc<Ledger>,
-    verbose: bool,
+    (machine, verbose): (Machine, bool),
 ) -> (Arc<Books>, Vec<Arc<Pool<Here>>>) {
     let (things, resources) = (dice.below(6), dice.below(3));
     let mut entries = Vec::new();
@@ -153,7 +154,8 @@ fn declare(
         let (real, late) = (AtomicU32::new(0), AtomicBool::new(false));
         entries.push(Entry { name: format!("{kind}-{who}"), needs, real, late, is_resource });
     }
-    let books = Arc::new(Books { entries, ledger: Arc::clone(ledger), threads: std::sync::Mutex::default() });
+    let threads = std::sync::Mutex::default();
+    let books = Arc::new(Books { entries, ledger: Arc::clone(ledger), machine, threads });
     for (who, entry) in books.entries.iter().enumerate() {
         let (start, stop) = (way(dice, 8), way(dice, 4));
         let ends = dice.once_in(10).then(|| (dice.span() / 4, dice.once_in(2)));
@@ -259,7 +261,8 @@ impl Thing {
         for user in self.books.users(self.who) {
             let over = !matches!(user.real(), Real::Starting | Real::Up | Real::Stopping);
             // What was left behind holds up nobody but the resources that it may still use.
-            let left = user.late.load(SeqCst) && !self.entry().is_resource;
+            let slow = self.books.machine == Machine::Slow || simulated::slept() > Duration::ZERO;
+            let left = (slow || user.late.load(SeqCst)) && !self.entry().is_resource;
             assert!(over || left, "{} is stopped under {}, {:?}", self.entry().name, user.name, user.real());
         }
     }
@@ -283,7 +286,6 @@ impl Thing {
                 while Moment::now() < until {
                     sync::park_timeout(until.since(Moment::now()));
                 }
-                self.entry().late.store(false, SeqCst);
                 Ok(())
             }
             Way::Obeys => {

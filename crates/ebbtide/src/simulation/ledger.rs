@@ -218,6 +218,18 @@ impl Ledger {
         }
     }
 
+    /// How those handles say their tasks ended that say so.
+    pub(super) fn resolved(&self) -> Outcomes {
+        let watches: Vec<Watch> = {
+            let known = self.known.lock().expect("not poisoned");
+            let watch = |one: &Known| if let Ticket::Handle(_, watch) = &one.ticket { Some(watch.clone()) } else { None };
+            known.iter().filter_map(watch).collect()
+        };
+        let mut sums = Outcomes::default();
+        watches.iter().filter_map(Watch::outcome).for_each(|outcome| sums.add(outcome, 1));
+        sums
+    }
+
     /// At the end every handle has resolved: how many ended how. `all` is what the pool counted, runs of jobs not among them; it has the
     /// last word only on tasks without a handle, and only where their bodies leave two ways open.
     pub(super) fn outcomes(&self, all: &Outcomes) -> Outcomes {
@@ -226,7 +238,8 @@ impl Ledger {
         for Known { page, ticket } in self.take_known() {
             let outcome = match ticket {
                 Ticket::Handle(handle, watch) => {
-                    let outcome = watch.outcome();
+                    // It may be told a moment after the pool's end: whoever ended it in the queue had counted it, and was preempted.
+                    let outcome = watch.wait(None).ok();
                     let told = handle.and_then(|mut handle| handle.try_take());
                     if let (Some(told), Some(outcome)) = (told, outcome) {
                         let told = told.map_or_else(|error| error.outcome(), |()| Outcome::Completed);

@@ -318,7 +318,11 @@ impl Stage {
 
     /// What holds at any time. That phases only go forward and nobody is one too many, the pool's own watch sees under its lock.
     fn look(&self) {
+        let resolved = self.ledger.resolved();
         let stats = self.pool.stats();
+        for outcome in Outcome::ALL {
+            assert!(stats.outcomes.get(outcome) >= resolved.get(outcome), "{outcome}: told before it was counted: {stats:?}");
+        }
         let sum = stats.queued + stats.running + stats.outcomes.total();
         assert_eq!(stats.accepted, sum, "the law: {stats:?}");
         self.ledger.look();
