@@ -118,9 +118,8 @@ pub(crate) fn park_timeout(duration: Duration) {
     {
         use crate::clock::{Moment, simulated};
         let thread = current();
-        let alarm = simulated::now().and_then(|now: Moment| {
-            simulated::insert(now.plus(duration), Box::new(move || thread.unpark()))
-        });
+        let alarm = simulated::now()
+            .and_then(|now: Moment| simulated::insert(now.plus(duration), Box::new(move || thread.unpark())));
         park();
         alarm.into_iter().for_each(simulated::remove);
     }

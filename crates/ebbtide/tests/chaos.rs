@@ -159,7 +159,8 @@ impl<P: Population> Weather<P> {
                 6 => drop(pool.restart(Restart::abort()).wait_timeout(LONG)),
                 7 | 8 => {
                     let min = usize::try_from(dice.below(3)).expect("small");
-                    pool.resize(min..=min + 1 + usize::try_from(dice.below(2)).expect("small")).expect("a range");
+                    pool.resize(min..=min + 1 + usize::try_from(dice.below(2)).expect("small"))
+                        .expect("a range");
                 }
                 9 => {
                     pool.pause();
@@ -215,9 +216,15 @@ fn soak<P: Population>(population: P) {
     weather.end(&weather.pool(), Shutdown::drain());
     let counts = weather.books.counts();
     let reported = *weather.reported.lock().unwrap_or_else(PoisonError::into_inner);
-    eprintln!("{}: {} tasks in {time:?}, by outcome {counts:?}; memory {before:?} then {after:?}", P::NAME, counts.iter().sum::<u64>());
+    eprintln!(
+        "{}: {} tasks in {time:?}, by outcome {counts:?}; memory {before:?} then {after:?}",
+        P::NAME,
+        counts.iter().sum::<u64>()
+    );
     assert_eq!(counts, reported, "our books and the pools'");
-    until("every thread has ended, the abandoned ones too", || threads::threads_named(&format!("{}-", P::NAME)) == 0);
+    until("every thread has ended, the abandoned ones too", || {
+        threads::threads_named(&format!("{}-", P::NAME)) == 0
+    });
     assert!(after.0 <= before.0 + 8, "descriptors: {before:?} then {after:?}");
     assert!(after.1 <= before.1 + MAY_GROW, "memory: {before:?} then {after:?}");
     for outcome in [Outcome::Completed, Outcome::Failed, Outcome::Panicked, Outcome::Abandoned] {

@@ -86,6 +86,7 @@ fn litmus(name: &str, table: &[(Seen, Grade)], mut scene: impl FnMut(&mut dyn Fn
         *counts.entry(seen).or_default() += 1;
     }
     drop(sender);
+    patience::until("the other thread has ended", || other.is_finished());
     other.join().expect("it does not panic");
     grade(name, table, &counts, samples);
 }
@@ -146,7 +147,9 @@ fn submit_and_shutdown() {
         let once = ran.load(SeqCst) == u32::from(seen == "accepted and completed");
         match () {
             () if !once => "run although it was not to be, or twice",
-            () if report.accepted != accepted || !report.law_holds() => "counted otherwise than it was answered",
+            () if report.accepted != accepted || !report.law_holds() => {
+                "counted otherwise than it was answered"
+            }
             () => seen,
         }
     });
@@ -206,7 +209,10 @@ impl Drop for Held {
 /// A panic and a handle that is dropped: the outcome is counted, and what the body held is dropped, once.
 #[test]
 fn panic_and_drop() {
-    let table = [("panicked before the handle was dropped", Acceptable), ("the handle was dropped first", Acceptable)];
+    let table = [
+        ("panicked before the handle was dropped", Acceptable),
+        ("the handle was dropped first", Acceptable),
+    ];
     let pool = standing();
     litmus("panic / drop", &table, |begin| {
         let drops = Arc::new(AtomicU32::new(0));

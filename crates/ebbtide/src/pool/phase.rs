@@ -316,9 +316,12 @@ mod tests {
 
     #[test]
     fn a_new_procedure_brings_its_deadline_to_a_generation_that_is_further() {
-        for (first, second) in [(Mode::Abort, Mode::Drain), (Mode::Abort, Mode::Stop), (Mode::Stop, Mode::Drain)] {
+        for (first, second) in
+            [(Mode::Abort, Mode::Drain), (Mode::Abort, Mode::Stop), (Mode::Stop, Mode::Drain)]
+        {
             let mut passage = Passage::new();
-            let _ = passage.step(Event::Ask(Ask { mode: first, within: 30 * SECOND, grace: 20 * SECOND }), at(0));
+            let _ =
+                passage.step(Event::Ask(Ask { mode: first, within: 30 * SECOND, grace: 20 * SECOND }), at(0));
             let phase = passage.phase();
             let mode = passage.at_least(second);
             let _ = passage.step(Event::Ask(Ask { mode, within: SECOND, grace: 20 * SECOND }), at(1));

@@ -51,8 +51,7 @@ enum Real {
     Down,
 }
 
-const REALS: [Real; 6] =
-    [Real::Never, Real::Starting, Real::Up, Real::Failed, Real::Stopping, Real::Down];
+const REALS: [Real; 6] = [Real::Never, Real::Starting, Real::Up, Real::Failed, Real::Stopping, Real::Down];
 
 /// A component's entry in the simulation's books.
 struct Entry {
@@ -162,7 +161,10 @@ fn declare(
         let (start, stop) = (way(dice, 8), way(dice, 4));
         let ends = dice.once_in(10).then(|| (dice.span() / 4, dice.once_in(2)));
         if verbose {
-            eprintln!("{} needs {:?}: starts {start:?}, stops {stop:?}, ends {ends:?}", entry.name, entry.needs);
+            eprintln!(
+                "{} needs {:?}: starts {start:?}, stops {stop:?}, ends {ends:?}",
+                entry.name, entry.needs
+            );
         }
         let thing = Thing { books: Arc::clone(&books), who, start, stop, ends };
         if entry.is_resource {
@@ -199,7 +201,8 @@ fn declare(
         }
         if dice.once_in(2) {
             let ledger = Arc::clone(ledger);
-            let body = move |_: &mut bodies::State, _: &crate::task::context::Context<'_, Here>| ledger.run_of_job();
+            let body =
+                move |_: &mut bodies::State, _: &crate::task::context::Context<'_, Here>| ledger.run_of_job();
             if let Ok(job) = pool.every(dice.span() + SECOND / 20).start(body) {
                 let _ = app.schedule(&format!("job-{number}"), job.clone());
                 books.ledger.accept_job(job);
@@ -365,13 +368,16 @@ impl Books {
     /// What the report says of each is what its hooks saw.
     fn hold(&self, report: &AppReport) {
         for entry in &self.entries {
-            let said = report.components.iter().find(|one| &*one.name == entry.name).expect("it was declared");
+            let said =
+                report.components.iter().find(|one| &*one.name == entry.name).expect("it was declared");
             let real = entry.real();
             let fits = match said.end {
                 ComponentEnd::NotStarted => real == Real::Never,
                 ComponentEnd::StartFailed => matches!(real, Real::Failed | Real::Starting),
                 ComponentEnd::Stopped => real == Real::Down,
-                ComponentEnd::StopFailed | ComponentEnd::StopPanicked => matches!(real, Real::Down | Real::Stopping),
+                ComponentEnd::StopFailed | ComponentEnd::StopPanicked => {
+                    matches!(real, Real::Down | Real::Stopping)
+                }
                 // Its thread runs on, and may have come to its end since.
                 ComponentEnd::StartHung | ComponentEnd::Hung => real != Real::Never,
                 ComponentEnd::KeptOpen => entry.is_resource && real == Real::Up,

@@ -42,7 +42,10 @@ pub(super) enum Deed {
     /// Looks once whether it was asked.
     Look,
     /// Submits children, and waits for them or not.
-    Spawn { children: usize, waits: bool },
+    Spawn {
+        children: usize,
+        waits: bool,
+    },
     /// Cancels another.
     Cancel(usize),
 }

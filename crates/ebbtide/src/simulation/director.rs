@@ -170,8 +170,7 @@ pub(super) fn sweep(test: &'static str, seeds: std::ops::Range<u64>, scenario: f
     config.stack_size = 512 * 1024;
     config.failure_persistence = shuttle::FailurePersistence::None;
     config.max_steps = shuttle::MaxSteps::FailAfter(5_000_000);
-    let director =
-        Director { seeds, dice: Dice::new(0), machine: Machine::Quick, sticks: 0, trace: 0 };
+    let director = Director { seeds, dice: Dice::new(0), machine: Machine::Quick, sticks: 0, trace: 0 };
     let total = std::sync::Arc::new(std::sync::Mutex::new(Swept::default()));
     let sum = std::sync::Arc::clone(&total);
     let run = move || {
@@ -205,7 +204,11 @@ pub(super) fn seeds(short: u64, long: u64) -> std::ops::Range<u64> {
     if let Some(seed) = read("EBBTIDE_SEED") {
         return seed..seed + 1;
     }
-    let count = read("EBBTIDE_SEEDS").unwrap_or(if std::env::var_os("EBBTIDE_LONG").is_some() { long } else { short });
+    let count = read("EBBTIDE_SEEDS").unwrap_or(if std::env::var_os("EBBTIDE_LONG").is_some() {
+        long
+    } else {
+        short
+    });
     let first = read("EBBTIDE_FIRST_SEED").unwrap_or(0);
     first..first + count
 }

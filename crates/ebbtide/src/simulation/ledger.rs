@@ -222,7 +222,9 @@ impl Ledger {
     pub(super) fn resolved(&self) -> Outcomes {
         let watches: Vec<Watch> = {
             let known = self.known.lock().expect("not poisoned");
-            let watch = |one: &Known| if let Ticket::Handle(_, watch) = &one.ticket { Some(watch.clone()) } else { None };
+            let watch = |one: &Known| {
+                if let Ticket::Handle(_, watch) = &one.ticket { Some(watch.clone()) } else { None }
+            };
             known.iter().filter_map(watch).collect()
         };
         let mut sums = Outcomes::default();
@@ -335,7 +337,10 @@ impl Page {
             Outcome::Killed | Outcome::Crashed => false,
         };
         let number = self.number;
-        assert!(why, "body {number}: {outcome}, and it started {starts} times and ended {end:?}; asked {asked}, timed {timed}");
+        assert!(
+            why,
+            "body {number}: {outcome}, and it started {starts} times and ended {end:?}; asked {asked}, timed {timed}"
+        );
     }
 }
 

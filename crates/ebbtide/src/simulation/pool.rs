@@ -27,17 +27,29 @@ const SECOND: Duration = Duration::from_secs(1);
 /// What a caller does to a pool.
 #[derive(Clone, Debug)]
 enum Op {
-    Submit { deed: Deed, waits: bool, timed: Option<Duration>, dies: Option<Duration>, level: usize },
+    Submit {
+        deed: Deed,
+        waits: bool,
+        timed: Option<Duration>,
+        dies: Option<Duration>,
+        level: usize,
+    },
     Execute(Deed),
     Cancel(usize),
     LetGo(usize),
     Pause,
     Resume,
-    Resize { min: usize, max: usize },
+    Resize {
+        min: usize,
+        max: usize,
+    },
     Warm(usize),
     Restart(Restart, bool),
     Shutdown(Shutdown),
-    Every { period: Duration, missed: MissedTicks },
+    Every {
+        period: Duration,
+        missed: MissedTicks,
+    },
     After(Duration, Deed),
     Job(usize, usize),
     WhenFull(WhenFull),
@@ -91,8 +103,13 @@ fn mode(dice: &mut Dice) -> Shutdown {
 }
 
 fn restart(dice: &mut Dice) -> Restart {
-    let restart =
-        dice.pick(&[Restart::drain(), Restart::stop(), Restart::abort(), Restart::rolling(), Restart::rolling()]);
+    let restart = dice.pick(&[
+        Restart::drain(),
+        Restart::stop(),
+        Restart::abort(),
+        Restart::rolling(),
+        Restart::rolling(),
+    ]);
     let restart = if dice.once_in(3) { restart.within(dice.span()) } else { restart };
     if dice.once_in(3) { restart.grace(dice.span() / 4) } else { restart }
 }
@@ -167,7 +184,9 @@ impl Stage {
             builder = builder.after_panic(AfterPanic::Keep);
         }
         if dice.once_in(2) {
-            builder = builder.retire(Retirement::new().after_tasks(1 + dice.below(6) as u64).older_than(dice.span() + SECOND / 10));
+            builder = builder.retire(
+                Retirement::new().after_tasks(1 + dice.below(6) as u64).older_than(dice.span() + SECOND / 10),
+            );
         }
         if dice.once_in(4) {
             builder = builder.renew(Renew::new().every(dice.span() + SECOND / 10));
@@ -321,7 +340,10 @@ impl Stage {
         let resolved = self.ledger.resolved();
         let stats = self.pool.stats();
         for outcome in Outcome::ALL {
-            assert!(stats.outcomes.get(outcome) >= resolved.get(outcome), "{outcome}: told before it was counted: {stats:?}");
+            assert!(
+                stats.outcomes.get(outcome) >= resolved.get(outcome),
+                "{outcome}: told before it was counted: {stats:?}"
+            );
         }
         let sum = stats.queued + stats.running + stats.outcomes.total();
         assert_eq!(stats.accepted, sum, "the law: {stats:?}");
@@ -403,7 +425,11 @@ impl Stage {
         let untaken = pool.take_returned();
         let returned = untaken.len() + self.returned.load(std::sync::atomic::Ordering::SeqCst);
         // A run of a job is its job's, and not handed out.
-        assert_eq!(returned as u64 + fired.returned, outcomes.returned, "what was returned can be taken, once");
+        assert_eq!(
+            returned as u64 + fired.returned,
+            outcomes.returned,
+            "what was returned can be taken, once"
+        );
         drop(untaken);
         ledger.all_dropped();
     }
