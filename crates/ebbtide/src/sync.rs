@@ -7,6 +7,7 @@
 //! one, and a panic of ours would be a bug that every later caller should not have to handle.
 
 #[cfg(shuttle)]
+#[path = "sync/mpsc.rs"]
 pub(crate) mod mpsc;
 #[cfg(not(shuttle))]
 pub(crate) use std::sync::mpsc;
