@@ -187,31 +187,34 @@ fn declare(
             let _ = app.part(&entry.name).start_within(dice.span());
         }
     }
-    let pools = (0..dice.below(3)).map(|number| {
-        let make = Arc::clone(ledger);
-        let builder = Pool::builder()
-            .workers(0..=1 + dice.below(2))
-            .queue(1 + dice.below(4))
-            .grace(dice.span() / 64)
-            .try_state(move |worker| bodies::build(&make, worker));
-        let name = format!("pool-{number}");
-        let pool = app.pool(&name, builder).expect("the options are right");
-        for entry in books.entries.iter().filter(|_| dice.once_in(4)) {
-            let _ = app.part(&name).depends_on(&entry.name);
-        }
-        if dice.once_in(2) {
-            let ledger = Arc::clone(ledger);
-            let body =
-                move |_: &mut bodies::State, _: &crate::task::context::Context<'_, Here>| ledger.run_of_job();
-            if let Ok(job) = pool.every(dice.span() + SECOND / 20).start(body) {
-                let _ = app.schedule(&format!("job-{number}"), job.clone());
-                books.ledger.accept_job(job);
-            }
-        }
-        pool
-    });
-    let pools = pools.collect();
+    let pools = (0..dice.below(3)).map(|number| declare_pool(app, dice, &books, number)).collect();
     (books, pools)
+}
+
+/// A pool that needs some of the components, and may have a job.
+fn declare_pool(app: &AppBuilder, dice: &mut Dice, books: &Books, number: usize) -> Arc<Pool<Here>> {
+    let make = Arc::clone(&books.ledger);
+    let builder = Pool::builder()
+        .workers(0..=1 + dice.below(2))
+        .queue(1 + dice.below(4))
+        .grace(dice.span() / 64)
+        .try_state(move |worker| bodies::build(&make, worker));
+    let name = format!("pool-{number}");
+    let pool = app.pool(&name, builder).expect("the options are right");
+    for entry in books.entries.iter().filter(|_| dice.once_in(4)) {
+        let _ = app.part(&name).depends_on(&entry.name);
+    }
+    if dice.once_in(2) {
+        let ledger = Arc::clone(&books.ledger);
+        let body = move |_: &mut bodies::State, _: &crate::task::context::Context<'_, Here>| {
+            ledger.run_of_job();
+        };
+        if let Ok(job) = pool.every(dice.span() + SECOND / 20).start(body) {
+            let _ = app.schedule(&format!("job-{number}"), job.clone());
+            books.ledger.accept_job(job);
+        }
+    }
+    pool
 }
 
 fn declare_resource(app: &AppBuilder, thing: Thing) {
