@@ -5,6 +5,11 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+// Named by its path: a measurement takes this file by its own.
+#[cfg(shuttle)]
+#[path = "clock/simulated.rs"]
+pub(crate) mod simulated;
+
 /// A monotonic instant: nanoseconds since this process first asked.
 ///
 /// A plain number, so that decisions can be tested with invented times and states can be compared and printed.
@@ -16,6 +21,10 @@ impl Moment {
     #[expect(clippy::disallowed_methods, reason = "this is the clock the lint points to")]
     #[inline]
     pub(crate) fn now() -> Self {
+        #[cfg(shuttle)]
+        if let Some(now) = simulated::now() {
+            return now;
+        }
         static EPOCH: OnceLock<Instant> = OnceLock::new();
         let epoch = *EPOCH.get_or_init(Instant::now);
         // One is added so that zero can mean "never" in packed words.
@@ -48,6 +57,10 @@ impl Moment {
 
 /// Reads the calendar's clock: a moment on a scale of its own, nanoseconds since 1970. Others set it, so it may jump.
 pub(crate) fn calendar_now() -> Moment {
+    #[cfg(shuttle)]
+    if let Some(now) = simulated::calendar_now() {
+        return now;
+    }
     calendar(SystemTime::now())
 }
 

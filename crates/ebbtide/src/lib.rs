@@ -121,6 +121,8 @@ mod pool;
 mod queue;
 mod report;
 mod schedule;
+#[cfg(all(test, shuttle))]
+mod simulation;
 mod sync;
 mod task;
 mod timer;

@@ -6,6 +6,12 @@
 //! `once_cell`, and the few statics that no model may carry from one run to the next. Locks ignore poisoning: user code never runs under
 //! one, and a panic of ours would be a bug that every later caller should not have to handle.
 
+#[cfg(shuttle)]
+#[path = "sync/mpsc.rs"]
+pub(crate) mod mpsc;
+#[cfg(not(shuttle))]
+pub(crate) use std::sync::mpsc;
+
 #[cfg(not(any(shuttle, loom)))]
 use std::{sync as imp, thread as imp_thread};
 
@@ -105,11 +111,20 @@ impl<T> UnsafeCell<T> {
 
 /// Parks the calling thread until it is unparked or, at the latest, after `duration`.
 ///
-/// A model has no time: there it may only be unparked.
+/// A model has no time: there it may only be unparked, unless it is a simulation.
 pub(crate) fn park_timeout(duration: Duration) {
     #[cfg(not(any(shuttle, loom)))]
     imp_thread::park_timeout(duration);
-    #[cfg(any(shuttle, loom))]
+    #[cfg(shuttle)]
+    {
+        use crate::clock::{Moment, simulated};
+        let thread = current();
+        let alarm = simulated::now()
+            .and_then(|now: Moment| simulated::insert(now.plus(duration), Box::new(move || thread.unpark())));
+        park();
+        alarm.into_iter().for_each(simulated::remove);
+    }
+    #[cfg(loom)]
     {
         let _ = duration;
         park();

@@ -1,7 +1,7 @@
 //! Random programs against a small model of what must hold after every step: the law in every snapshot, counters that only grow, starts
 //! in order on one worker, nothing started while paused, and for every task one outcome that fits what its body saw.
 //!
-//! 256 programs; `EBBTIDE_LONG=1` runs 20 000.
+//! 1 000 programs of up to 60 operations; `EBBTIDE_LONG=1` runs 100 000.
 
 use std::{
     sync::{
@@ -110,7 +110,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 fn no_program_breaks_a_promise() {
     let long = std::env::var_os("EBBTIDE_LONG").is_some();
     let config =
-        Config { cases: if long { 20_000 } else { 256 }, failure_persistence: None, ..Config::default() };
+        Config { cases: if long { 100_000 } else { 1_000 }, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new(config);
     let outcome = runner.run(&(1_usize..4, ops()), |(workers, ops)| {
         let mut world = World::new(workers);

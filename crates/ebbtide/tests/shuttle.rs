@@ -3,10 +3,10 @@
 //! which shuttle finds.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg shuttle" cargo test --release -p ebbtide --test shuttle --target-dir target/shuttle
+//! RUSTFLAGS="--cfg shuttle -C debug-assertions" cargo test --release -p ebbtide --test shuttle --target-dir target/shuttle
 //! ```
-//! `EBBTIDE_SCHEDULES` is the number of schedules per scenario and scheduler (default 1000). A failing schedule is printed;
-//! `shuttle::replay` replays it.
+//! `EBBTIDE_SCHEDULES` is the number of schedules per scenario and scheduler (default 3 400, which makes 240 000 in all;
+//! `EBBTIDE_LONG=1`: 140 000, ten million). A failing schedule is written to a file, and the one command that replays it is printed.
 #![cfg(shuttle)]
 
 use std::{
@@ -20,16 +20,50 @@ use std::{
 use ebbtide::{Handle, Outcome, Pool, PoolBuilder, Restart, Shutdown, Stateless, WhenFull};
 use shuttle::{sync::mpsc, thread};
 
-/// Runs a scenario under both schedulers.
+std::thread_local! {
+    /// How many scenarios this test has begun: one that runs several says which of them failed.
+    static SCENARIO: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Runs a scenario under both schedulers; or the one schedule that `EBBTIDE_REPLAY` names, as `NUMBER:FILE`.
 fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
-    let schedules = std::env::var("EBBTIDE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000);
+    let number = SCENARIO.replace(SCENARIO.get() + 1);
+    if let Ok(replay) = std::env::var("EBBTIDE_REPLAY") {
+        let (asked, file) = replay.split_once(':').expect("NUMBER:FILE");
+        if asked.parse() == Ok(number) {
+            shuttle::replay_from_file(scenario, file);
+        }
+        return;
+    }
+    let default = if std::env::var_os("EBBTIDE_LONG").is_some() { 140_000 } else { 3_400 };
+    let schedules = std::env::var("EBBTIDE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(default);
+    let directory = std::env::temp_dir().join(format!("ebbtide-schedules-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("there is room for schedules that fail");
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("the test").to_owned();
+    // Each scenario has a folder of its own, so that the file in it is its schedule.
+    let folder = directory.join(format!("{test}-{number}"));
+    std::fs::create_dir_all(&folder).expect("there is room for schedules that fail");
     let mut config = shuttle::Config::new();
     config.stack_size = 256 * 1024;
-    config.failure_persistence = shuttle::FailurePersistence::Print;
+    config.failure_persistence = shuttle::FailurePersistence::File(Some(folder.clone()));
     let random = shuttle::scheduler::RandomScheduler::new(schedules);
-    shuttle::Runner::new(random, config.clone()).run(scenario.clone());
     let pct = shuttle::scheduler::PctScheduler::new(3, schedules);
-    shuttle::Runner::new(pct, config).run(scenario);
+    let run = std::panic::AssertUnwindSafe(|| {
+        shuttle::Runner::new(random, config.clone()).run(scenario.clone());
+        shuttle::Runner::new(pct, config).run(scenario);
+    });
+    if let Err(payload) = std::panic::catch_unwind(run) {
+        let file = std::fs::read_dir(&folder).expect("it was made").filter_map(Result::ok).next();
+        let file = file.map(|entry| entry.path().display().to_string()).unwrap_or_default();
+        eprintln!(
+            "this replays the schedule:\n  EBBTIDE_REPLAY={number}:{file} RUSTFLAGS=\"--cfg shuttle -C debug-assertions\" \
+             cargo test --release -p ebbtide --test shuttle --target-dir target/shuttle {test} -- --exact --nocapture"
+        );
+        std::panic::resume_unwind(payload);
+    }
+    let _ = std::fs::remove_dir(&folder);
+    let _ = std::fs::remove_dir(&directory);
 }
 
 fn builder(min: usize, max: usize) -> PoolBuilder<Stateless> {

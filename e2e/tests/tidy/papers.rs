@@ -3,13 +3,16 @@
 use crate::source::Source;
 
 /// The papers that may name tests as `path/file.rs::test_name`, each of which must exist.
-pub(crate) const CLAIMING: [&str; 3] = ["README.md", "ARCHITECTURE.md", "SECURITY.md"];
+pub(crate) const CLAIMING: [&str; 4] = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "VERIFICATION.md"];
 
 /// Crates of this workspace that others of it depend on.
 const OURS: [&str; 2] = ["counter-service", "ebbtide"];
 
-/// A crate that does not take the workspace's lints is held to none.
+/// A crate that does not take the workspace's lints is held to none. One that is a workspace of its own cannot.
 pub(crate) fn lints(manifest: &Source) -> Vec<String> {
+    if manifest.text.lines().any(|line| line.trim() == "[workspace]") {
+        return Vec::new();
+    }
     let mut lines = manifest.text.lines().skip_while(|line| line.trim() != "[lints]").skip(1);
     if lines.next().is_some_and(|line| line.replace(' ', "") == "workspace=true") {
         return Vec::new();

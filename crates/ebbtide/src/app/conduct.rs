@@ -4,7 +4,6 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
-        mpsc,
     },
     time::Duration,
 };
@@ -29,6 +28,7 @@ use crate::{
     report::{
         AppReport, AppTurn, ComponentEnd, ComponentKind, ForcedBy, Mode, SignalMeaning, StopReason, exit,
     },
+    sync::mpsc,
     task::panics,
 };
 

@@ -2,14 +2,14 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, mpsc},
+    sync::Arc,
 };
 
 use super::{runtime::Runtime, signal::Heard};
 use crate::{
     component::{Component, Starting, StillHeld, Stopping},
     report::StopReason,
-    sync,
+    sync::{self, mpsc},
     task::{
         error::{BoxError, panic_message},
         panics,

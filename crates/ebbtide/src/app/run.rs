@@ -6,7 +6,7 @@ use std::{
     io::{self, Write as _},
     pin::Pin,
     process::{ExitCode, Termination},
-    sync::{Arc, mpsc},
+    sync::Arc,
     task::{Context as Poller, Poll, Waker},
 };
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     report::{AppReport, StopReason},
-    sync::{self, Mutex},
+    sync::{self, Mutex, mpsc},
     task::{
         handle::next_key,
         panics,

@@ -67,6 +67,8 @@ pub(crate) struct NotDue {
 #[derive(Default)]
 struct Book {
     closed: bool,
+    /// Callers that are stopping clocks just now.
+    stopping: usize,
     held: Held,
     running: HashMap<ClockId, Arc<dyn Clock>>,
     next: u64,
@@ -140,15 +142,23 @@ impl Clocks {
         true
     }
 
-    /// Stops all clocks, for good; in the order in which they came.
+    /// Stops all clocks, for good; in the order in which they came. Whoever calls it asks the decisions afterwards: until then the pool
+    /// is not over, also for a second caller who found nothing left to stop.
     pub(crate) fn stop(&self) {
         let mut running: Vec<_> = {
             let mut book = self.book.lock();
             book.closed = true;
+            book.stopping += 1;
             book.running.drain().collect()
         };
         running.sort_unstable_by_key(|(id, _)| *id);
         running.into_iter().for_each(|(_, clock)| clock.stop());
+        self.book.lock().stopping -= 1;
+    }
+
+    /// True while somebody stops clocks: what was not due is being handed back.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.book.lock().stopping > 0
     }
 
     /// Reads other counters while no task moves from here into the queue; gives them with how many are not due, and how those ended

@@ -434,6 +434,8 @@ impl<I: Isolation> Core<I> {
         crew.is_some_and(|crew| {
             crew.passage.phase() > Phase::Running && crew.passage.phase() < Phase::Terminated
         }) && control.lane_seats(lane).next().is_none()
+            && !(control.shut && self.clocks.is_stopping())
+            && !self.somebody_is_late(control)
             && self.queue.seal(lane)
     }
 

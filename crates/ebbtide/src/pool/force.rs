@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{core::Core, events::Event};
+use super::{control::Control, core::Core, events::Event};
 use crate::{
     clock::Moment,
     sync::atomic::Ordering,
@@ -107,6 +107,26 @@ impl<I: Isolation> Core<I> {
             }
             self.give_up(seat, None);
             self.send(Event::WorkerAbandoned { worker: seat.id, task: None });
+        }
+        self.end_late(lane, Duration::from_millis(1));
+    }
+
+    /// One that was given up had taken a task and not begun it: nobody saw it run.
+    pub(super) fn somebody_is_late(&self, control: &Control) -> bool {
+        control.desks.is_empty() && control.guests.is_empty() && self.balance(control).running > 0
+    }
+
+    /// Abandons what those who were given up have begun since: what is taken is begun at once, unless the machine is very busy.
+    fn end_late(&self, lane: u32, again: Duration) {
+        let seats: Vec<_> = {
+            let control = self.control.lock();
+            control.abandoned.values().filter(|seat| seat.lane == lane).cloned().collect()
+        };
+        seats.iter().for_each(|seat| self.abandon(seat, None));
+        let me = Weak::clone(&self.me);
+        if !seats.is_empty() && again < Duration::from_secs(2) {
+            let ring = move || me.upgrade().into_iter().for_each(|core| core.end_late(lane, again * 2));
+            Alarm::at(Moment::now().plus(again), ring).leave();
         }
     }
 }

@@ -111,6 +111,16 @@ impl Passage {
         self.phase
     }
 
+    /// The mode that a new procedure asks of a generation which an earlier one may have brought further: never less than that, so that
+    /// its deadline counts.
+    pub(crate) const fn at_least(&self, mode: Mode) -> Mode {
+        match (self.phase, mode) {
+            (Phase::Aborting, _) => Mode::Abort,
+            (Phase::Stopping, Mode::Drain) => Mode::Stop,
+            _ => mode,
+        }
+    }
+
     pub(crate) fn step(&mut self, event: Event, now: Moment) -> Step {
         match event {
             Event::Ask(ask) => self.ask(ask, now),
@@ -302,6 +312,23 @@ mod tests {
         let force = Ask { mode: Mode::Abort, within: 30 * SECOND, grace: Duration::ZERO };
         let step = passage.step(Event::Ask(force), at(2));
         assert_eq!(step.actions, [Action::CloseAndReturn, Action::AskAll, Action::EndAll]);
+    }
+
+    #[test]
+    fn a_new_procedure_brings_its_deadline_to_a_generation_that_is_further() {
+        for (first, second) in
+            [(Mode::Abort, Mode::Drain), (Mode::Abort, Mode::Stop), (Mode::Stop, Mode::Drain)]
+        {
+            let mut passage = Passage::new();
+            let _ =
+                passage.step(Event::Ask(Ask { mode: first, within: 30 * SECOND, grace: 20 * SECOND }), at(0));
+            let phase = passage.phase();
+            let mode = passage.at_least(second);
+            let _ = passage.step(Event::Ask(Ask { mode, within: 10 * SECOND, grace: 20 * SECOND }), at(1));
+            assert_eq!(passage.phase(), phase, "{first:?} then {second:?}");
+            assert!(passage.next_tick().is_some_and(|due| due < at(11)), "{first:?} then {second:?}");
+        }
+        assert_eq!(Passage::new().at_least(Mode::Drain), Mode::Drain);
     }
 
     #[test]

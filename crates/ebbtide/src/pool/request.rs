@@ -133,7 +133,11 @@ impl<I: Isolation> Core<I> {
         let shared = self.drive(|control, now, todo| {
             let mut actions = Vec::new();
             let shared = match &control.last {
-                Some(shared) => Arc::clone(shared),
+                Some(shared) => {
+                    let shared = Arc::clone(shared);
+                    self.ask_all(control, |_| shutdown.mode, limits, now, todo);
+                    shared
+                }
                 None => {
                     let shared = self.begin(control, What::Final, Some(shutdown.mode), limits, now);
                     control.last = Some(Arc::clone(&shared));
@@ -143,10 +147,11 @@ impl<I: Isolation> Core<I> {
                     }
                     actions = control.roster.shut();
                     self.close_intake(RejectReason::ShuttingDown, todo);
+                    // A restart may have brought a generation further; this deadline counts for it all the same.
+                    self.ask_all(control, |passage| passage.at_least(shutdown.mode), limits, now, todo);
                     shared
                 }
             };
-            self.ask_all(control, shutdown.mode, limits, now, todo);
             // What a pause held back is held no more, and there may be nobody to run it.
             actions.extend(control.roster.review(&|lane| self.queue.unserved(lane)));
             (actions, shared)
@@ -157,13 +162,13 @@ impl<I: Isolation> Core<I> {
     fn ask_all(
         &self,
         control: &mut Control,
-        mode: Mode,
+        mode: impl Fn(&Passage) -> Mode,
         limits: (Duration, Duration),
         now: Moment,
         todo: &mut Todo,
     ) {
-        let lanes: Vec<_> = control.crews.iter().map(|crew| crew.lane).collect();
-        for lane in lanes {
+        let lanes: Vec<_> = control.crews.iter().map(|crew| (crew.lane, mode(&crew.passage))).collect();
+        for (lane, mode) in lanes {
             self.step(control, lane, ask(mode, limits.0, limits.1), now, todo);
         }
     }

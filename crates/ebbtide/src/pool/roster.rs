@@ -319,10 +319,11 @@ impl Roster {
 
     /// Starts up to `count` of the minimum now. Gives how many that are.
     pub(crate) fn warm(&mut self, count: usize, unserved: Unserved<'_>) -> (usize, Vec<Action>) {
-        let before = self.staying();
-        self.floor = self.floor.max(before.saturating_add(count).min(self.min));
+        self.floor = self.floor.max(self.staying().saturating_add(count).min(self.min));
         let actions = self.review(unserved);
-        (self.staying() - before, actions)
+        // The same look may let somebody go who is above the maximum: whoever stays is no measure.
+        let started = actions.iter().filter(|action| matches!(action, Action::Start { .. })).count();
+        (started.min(count), actions)
     }
 
     pub(crate) fn tick(&mut self, now: Moment, unserved: Unserved<'_>) -> Vec<Action> {

@@ -5,6 +5,8 @@ use std::fmt;
 #[cfg(not(any(shuttle, loom)))]
 use super::clockwork;
 use crate::clock::Moment;
+#[cfg(shuttle)]
+use crate::clock::simulated;
 
 /// Calls something once at a moment, unless it is dropped before. What is called must be quick and must not block: the
 /// same thread calls it for all pools.
@@ -12,6 +14,9 @@ use crate::clock::Moment;
 pub(crate) struct Alarm {
     #[cfg(not(any(shuttle, loom)))]
     key: clockwork::Key,
+    /// None where the run has no time.
+    #[cfg(shuttle)]
+    key: Option<simulated::Key>,
 }
 
 #[cfg(not(any(shuttle, loom)))]
@@ -33,8 +38,29 @@ impl Drop for Alarm {
     }
 }
 
-/// A model has no time: there an alarm never rings.
-#[cfg(any(shuttle, loom))]
+/// A model has no time: there an alarm never rings, unless it is a simulation.
+#[cfg(shuttle)]
+impl Alarm {
+    pub(crate) fn at(moment: Moment, ring: impl FnOnce() + Send + 'static) -> Self {
+        Self { key: simulated::insert(moment, Box::new(ring)) }
+    }
+
+    pub(crate) fn leave(self) {
+        std::mem::forget(self);
+    }
+}
+
+#[cfg(shuttle)]
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            simulated::remove(key);
+        }
+    }
+}
+
+/// There is no time in it.
+#[cfg(loom)]
 impl Alarm {
     pub(crate) fn at(_: Moment, _: impl FnOnce() + Send + 'static) -> Self {
         Self {}

@@ -64,6 +64,17 @@ fn it_starts_nobody_until_somebody_is_needed() {
     assert_eq!(roster.review(&|_| 9), []);
 }
 
+/// Found by the simulation (seed 64167): the look that warms up may let somebody go who is one too many.
+#[test]
+fn warming_up_a_pool_that_was_made_smaller_counts_only_those_it_started() {
+    let mut roster = serving(2, 2, settings());
+    assert!(roster.begin_wait());
+    assert_eq!(roster.resize(0, 1, NOBODY), [], "one waits for a task of its own pool: two may stay");
+    roster.blocked = 0;
+    let (count, actions) = roster.warm(2, NOBODY);
+    assert_eq!((count, retired(&actions)), (0, vec![(2, RetireReason::Resized)]));
+}
+
 #[test]
 fn the_floor_is_what_was_ever_started_of_the_minimum() {
     let mut roster = serving(2, 4, settings());

@@ -1,0 +1,32 @@
+//! The sweeps, in their short and long forms.
+
+use super::{
+    app,
+    director::{say, seeds, sweep},
+    pool,
+};
+
+#[test]
+fn pools_keep_their_promises_in_every_weather() {
+    let test = "simulation::tests::pools_keep_their_promises_in_every_weather";
+    say("pools", seeds(5_000, 1_000_000), test, pool::run);
+}
+
+#[test]
+fn applications_stop_in_order_in_every_weather() {
+    let test = "simulation::tests::applications_stop_in_order_in_every_weather";
+    say("applications", seeds(5_000, 1_000_000), test, app::run);
+}
+
+/// Else a seed could not be replayed.
+#[test]
+fn a_seed_decides_everything() {
+    for seed in 0..40 {
+        let once = sweep("", seed..seed + 1, pool::run).trace;
+        let again = sweep("", seed..seed + 1, pool::run).trace;
+        assert_eq!(once, again, "pool, seed {seed}");
+        let once = sweep("", seed..seed + 1, app::run).trace;
+        let again = sweep("", seed..seed + 1, app::run).trace;
+        assert_eq!(once, again, "application, seed {seed}");
+    }
+}
