@@ -1,4 +1,5 @@
-//! The race against the peers: `cargo run --release -p benches -- peers`.
+//! The race against the peers: `cargo run --release -p benches -- peers` for threads, `-- processes` for worker processes, and `-- leak` for
+//! leaking workers beside Piscina's.
 //!
 //! Every contender runs in a process of its own (one that hangs or dies costs its own result only), in interleaved rounds: a lap each, then the
 //! next lap. `contenders` says who they are, `scenario` what is run, `course` how, `race` in which order.

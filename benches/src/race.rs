@@ -12,7 +12,7 @@ use crate::{
     foreign::{self, Ready},
     lap::{Group, Kind, Language, Lap},
     noise::Watch,
-    processes,
+    processes::{self, cpu},
     results::{Absent, Results, Row},
     runner::{Miss, Runner},
     scenario::{self, Scenario, Size, Unit},
@@ -249,6 +249,9 @@ impl Race {
     }
 
     fn finish(&mut self, lane: Lane, scenario: &Scenario) {
+        if let (Some(runner), Home::Processes) = (&lane.runner, lane.entry.home) {
+            self.watch.add_unwaited(cpu::below(runner.pid()));
+        }
         if let (Some(runner), Home::Jvm | Home::Node) = (lane.runner, lane.entry.home) {
             self.resident.insert(lane.entry.name, runner);
         }

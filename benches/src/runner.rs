@@ -60,6 +60,11 @@ impl Runner {
         Ok(runner)
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.id().cast_signed()
+    }
+
     /// Runs one lap. After a `Failed` the process is gone.
     pub(crate) fn lap(&mut self, lap: Lap, timeout: Duration) -> Result<Values, Miss> {
         let asked = self.laps.as_mut().is_some_and(|laps| writeln!(laps, "{lap}").is_ok());

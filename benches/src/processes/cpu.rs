@@ -23,6 +23,11 @@ pub(crate) fn resident(pid: i32) -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
+/// CPU time of all that a process has below it, in seconds.
+pub(crate) fn below(root: i32) -> f64 {
+    descendants(root).into_iter().filter(|pid| *pid != root).map(of_process).sum::<f64>() / 1e9
+}
+
 /// CPU time of this process alone, in nanoseconds.
 pub(crate) fn own() -> f64 {
     of_process(getpid().as_raw_nonzero().get())

@@ -1,6 +1,7 @@
 //! The end of a worker that does not obey: it loops, deaf to every request and to SIGTERM, until it is killed at the end of its grace.
 
 use std::{
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -15,11 +16,11 @@ const GRACE: Duration = Duration::from_millis(200);
 const HEAD_START: Duration = Duration::from_millis(30);
 
 /// Per lap so many kills as its size says, and the median of each value, in nanoseconds: from the end of the grace until the task's handle
-/// tells of its death, and until the next task, which waits behind it, has run. Without a spare worker the second is without what the bare
-/// language takes to start, which is the third.
+/// tells of its death, and until the next task, which waits behind it, has run. Without a spare worker the second is without what the
+/// language takes to start with that file, which is the third.
 pub(super) fn course(
     command: WorkerCommand,
-    bare: &'static [&'static str],
+    bare: (&'static str, PathBuf),
     spares: usize,
 ) -> Result<Course, Failure> {
     let builder = Pool::processes(command).name("race").workers(1..=1).grace(GRACE).spares(spares).warm();
@@ -31,7 +32,7 @@ pub(super) fn course(
             let (reaped, ready) = kill(&pool)?;
             let mut values = vec![reaped, ready];
             if spares == 0 {
-                let start = bare_start(bare)?;
+                let start = bare_start(bare.0, &bare.1)?;
                 values[1] = (ready - start).max(0.0);
                 values.push(start);
             }
@@ -74,9 +75,9 @@ fn kill(pool: &Pool<Processes<u64, u64>>) -> Result<(f64, f64), Failure> {
     Ok((since(reaped), since(asked.elapsed())))
 }
 
-/// What the language takes from its start to the end of a program of nothing.
-fn bare_start(program: &[&str]) -> Result<f64, Failure> {
+/// What the language takes from its start to the end of the worker's file, without us: loading that is its own affair.
+fn bare_start(interpreter: &str, file: &Path) -> Result<f64, Failure> {
     let begin = Instant::now();
-    foreign::tool(Command::new(program[0]).args(&program[1..]))?;
+    foreign::tool(Command::new(interpreter).arg(file))?;
     Ok(begin.elapsed().as_nanos() as f64)
 }

@@ -54,19 +54,15 @@ fn course(name: &str, lap: Lap) -> Result<Course, String> {
         Kind::ProcessRust => throughput::rust(WorkerCommand::current_exe(WORKER), lap.workers, credits),
         Kind::Rolling => Ok(rolling::course(node("spin.cjs")?, false)),
         Kind::RollingSaturated => Ok(rolling::course(node("spin.cjs")?, true)),
-        Kind::KillNode => kill::course(node("busy.cjs")?, &NODE, 0),
-        Kind::KillPython => kill::course(python("busy.py", "echo")?, &PYTHON, 0),
-        Kind::KillNodeSpare => kill::course(node("busy.cjs")?, &NODE, 1),
+        Kind::KillNode => kill::course(node("busy.cjs")?, bare("node", "busy.cjs")?, 0),
+        Kind::KillPython => kill::course(python("busy.py", "echo")?, bare("python", "busy.py")?, 0),
+        Kind::KillNodeSpare => kill::course(node("busy.cjs")?, bare("node", "busy.cjs")?, 1),
         Kind::SupervisorCpu => supervisor::cpu(node("empty.mjs")?, lap.workers),
         Kind::SupervisorMemory => supervisor::memory(node("empty.mjs")?, lap.workers),
         _ => return Err("this scenario is not for processes".to_owned()),
     };
     made.map_err(failed)
 }
-
-/// What a language takes to run the first line of nothing.
-const NODE: [&str; 3] = ["node", "-e", "console.log()"];
-const PYTHON: [&str; 3] = ["python3", "-c", "print(flush=True)"];
 
 /// As the race wants it said that something went wrong.
 pub(super) fn failed(error: Failure) -> String {
@@ -82,10 +78,18 @@ fn python(file: &str, function: &str) -> Result<WorkerCommand, String> {
     Ok(WorkerCommand::python(format!("{}:{function}", file.display())))
 }
 
+/// The interpreter and the file, as anybody would run it.
+fn bare(language: &'static str, file: &str) -> Result<(&'static str, PathBuf), String> {
+    Ok((interpreter(language), worker_file(language, file)?))
+}
+
+fn interpreter(language: &'static str) -> &'static str {
+    if language == "python" { "python3" } else { language }
+}
+
 /// The file that the peers' pools load as well; the race has put it there.
-fn worker_file(language: &str, name: &str) -> Result<PathBuf, String> {
-    let interpreter = if language == "python" { "python3" } else { language };
-    foreign::tool(Command::new(interpreter).arg("--version"))
+fn worker_file(language: &'static str, name: &str) -> Result<PathBuf, String> {
+    foreign::tool(Command::new(interpreter(language)).arg("--version"))
         .map_err(|missing| format!("not on this machine: {missing}"))?;
     Ok(foreign::workshop(language)?.join(name))
 }
