@@ -324,3 +324,26 @@ fn a_worker_that_floods_its_output_neither_stops_nor_fills_the_memory() {
     assert!(peak < 100 << 20, "{peak} bytes for 80 MB of lines that nobody reads");
     assert!(ended.stderr.contains("lines of workers are not shown"), "what is not shown is told");
 }
+
+#[test]
+fn large_results_that_nobody_reads_cost_disk_not_memory() {
+    let folder = folder();
+    let large =
+        "module.exports = (x) => { require('fs').appendFileSync('did', 'x'); return 'x'.repeat(3 << 20); };";
+    std::fs::write(folder.path().join("large.js"), large).unwrap();
+    let did = || std::fs::read(folder.path().join("did")).map_or(0, |did| did.len());
+    for order in [&["-w", "1"][..], &["-w", "1", "-k"]] {
+        let _ = std::fs::remove_file(folder.path().join("did"));
+        let args = ["--worker", "node:large.js"].iter().chain(order);
+        let mut run = Ebbtide::run(args).in_folder(folder.path()).input(numbers(200)).start();
+        let mut output = run.output();
+        eventually("a window full of results", || did() >= 100);
+        let peak = run.memory_peak();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut output, &mut bytes).unwrap();
+        let ended = run.wait();
+        assert_eq!((ended.code, did()), (Some(0), 200), "{}", ended.stderr);
+        assert!(bytes.len() == 200 * ((3 << 20) + 3), "{} bytes", bytes.len());
+        assert!(peak < 150 << 20, "{peak} bytes for results of 300 MiB");
+    }
+}

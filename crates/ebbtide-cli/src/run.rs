@@ -1,25 +1,26 @@
 //! `ebbtide run`: one thread reads and submits, one listens to signals, this one prints and, at the end, accounts.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use ebbtide::{Outcome, Outcomes, Report, Shutdown};
+use ebbtide::{Completions, Outcome, Outcomes, Report, Shutdown};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::args::RunArgs;
 use crate::clock::{self, millis};
 use crate::crew::Crew;
 use crate::exit::{self, Ending, Facts, Law};
-use crate::feed::{Fed, Feeder, Unread};
+use crate::feed::{Fed, Feeder, Jobs, Unread};
+use crate::job::Job;
 use crate::output::{Bytes, Printable, Printer};
 use crate::prepare::{self, Prepared};
 use crate::progress::Progress;
 use crate::report::{ReportFile, RunReport};
 use crate::signals::{self, Meaning};
 use crate::stop::{Cause, Deadline, Stage, Stopper};
-use crate::work::{Ended, Settled};
-use crate::workers::{Beginning, Heard};
+use crate::work::{Ended, Settled, Work};
+use crate::workers::{Answer, Beginning, Heard};
 use crate::{messages, report};
 
 /// Runs it all and gives the exit code.
@@ -53,37 +54,24 @@ fn work(args: &RunArgs, prepared: Prepared, begun: Instant) -> u8 {
         Ok(telling) => telling,
         Err(error) => return cannot("start a thread", error),
     };
-    let fed = match heard.as_ref().map_or(Beginning::Ready, |heard| wait_for_workers(heard, &stopper)) {
-        Beginning::Broken => None,
-        Beginning::Ready | Beginning::Unknown => match start_feeding(feeder) {
-            Ok(fed) => Some(fed),
-            Err(error) => return cannot("start a thread", error),
-        },
-    };
-    let progress = if args.quiet { Progress::none() } else { Progress::on_a_terminal() };
-    let mut printing = Printing { printer, stopper: &stopper, progress, tally: Tally::default() };
-    while fed.is_some()
-        && let Some(finished) = done.take()
+    let mut tally = Tally::default();
+    let mut fed = Fed::default();
+    if heard.as_ref().map_or(Beginning::Ready, |heard| wait_for_workers(heard, &stopper)) != Beginning::Broken
     {
-        let Some(job) = jobs.remove(finished.id) else { continue };
-        match work.settle(&job, finished) {
-            Settled::Again(handle) => {
-                jobs.insert(handle.id(), job);
-                done.push(handle);
-            }
-            Settled::Ended(ended) => printing.print(job, *ended),
-        }
+        let threads = settle(work, jobs, done).and_then(|ends| Ok((ends, start_feeding(feeder)?)));
+        let (ends, feeding) = match threads {
+            Ok(threads) => threads,
+            Err(error) => return cannot("start a thread", error),
+        };
+        let progress = if args.quiet { Progress::none() } else { Progress::on_a_terminal() };
+        let mut printing = Printing { printer, stopper: &stopper, progress, tally };
+        ends.into_iter().for_each(|(job, ended)| printing.print(job, *ended));
+        printing.progress.finish();
+        tally = printing.tally;
+        // The feeder does not panic; if it did, what it had accepted is still accounted for.
+        let lost = |_| Fed { unread: Unread::Something, accepted: tally.ended(), ..Fed::default() };
+        fed = feeding.join().unwrap_or_else(lost);
     }
-    printing.progress.finish();
-    let tally = printing.tally;
-    // The feeder does not panic; if it did, what it had accepted is still accounted for.
-    let fed = fed.map_or_else(Fed::default, |fed| {
-        fed.join().unwrap_or_else(|_| Fed {
-            unread: Unread::Something,
-            accepted: tally.ended(),
-            ..Fed::default()
-        })
-    });
     let account = Account { begun, fed, tally, stopper: &stopper };
     let code = account.close(&crew, report);
     if let (Some(heard), Some(telling)) = (heard, telling) {
@@ -92,6 +80,29 @@ fn work(args: &RunArgs, prepared: Prepared, begun: Instant) -> u8 {
         let _ = telling.join();
     }
     code
+}
+
+/// Lines that have ended, on their way to be printed; as many as the window lets in at most.
+type Ends = mpsc::Receiver<(Arc<Job>, Box<Ended>)>;
+
+/// Settles what ends, on a thread of its own: whoever does not read what we print holds up neither the next attempt at a line, nor the
+/// keeping of large results on disk.
+fn settle(work: Arc<Work>, jobs: Arc<Jobs>, done: Completions<Answer>) -> std::io::Result<Ends> {
+    let (out, ends) = mpsc::channel();
+    let settle = move || {
+        while let Some(finished) = done.take() {
+            let Some(job) = jobs.remove(finished.id) else { continue };
+            match work.settle(&job, finished) {
+                Settled::Again(handle) => {
+                    jobs.insert(handle.id(), job);
+                    done.push(handle);
+                }
+                // Whoever prints does so to the end.
+                Settled::Ended(ended) => drop(out.send((job, ended))),
+            }
+        }
+    };
+    std::thread::Builder::new().name("settle".to_owned()).spawn(settle).map(|_| ends)
 }
 
 fn start_feeding(feeder: Feeder) -> std::io::Result<std::thread::JoinHandle<Fed>> {
@@ -161,7 +172,7 @@ impl Tally {
 }
 
 impl Printing<'_> {
-    fn print(&mut self, job: Arc<crate::job::Job>, ended: Ended) {
+    fn print(&mut self, job: Arc<Job>, ended: Ended) {
         let Ended { outcome, record, row } = ended;
         Tally::count(&mut self.tally.outcomes, outcome);
         if self.stopper.state().cause.is_some() {

@@ -207,6 +207,7 @@ pub(super) fn worker_name(worker: u32) -> String {
 pub(super) fn in_our_words(text: &str) -> String {
     text.replace("retire_at(", "--memory-soft (")
         .replace("kill_at(", "--memory-hard (")
+        .replace("state_dir: ", "--state-dir: ")
         .replace("raise kill_at", "raise --memory-hard")
         .replace(", or say where it is with `interpreter`", " and put it into the PATH")
 }
