@@ -46,7 +46,7 @@ struct OfThreads;
 impl Population for OfThreads {
     type Isolation = Threads<Vec<u64>>;
 
-    const NAME: &'static str = "chaos";
+    const NAME: &'static str = "weather";
 
     fn pool(&self) -> Pool<Self::Isolation> {
         Pool::builder()
