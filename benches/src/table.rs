@@ -6,6 +6,7 @@ use crate::{
     contenders::{OURS, is_ours},
     processes::{self, Verdict},
     results::{Results, Row, Table},
+    scenario::Unit,
 };
 
 /// Prints as text.
@@ -29,6 +30,7 @@ impl fmt::Display for Text<'_> {
 impl Text<'_> {
     fn table(&self, table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = table.unit.word();
+        let digits = if table.unit == Unit::Ratio { 2 } else { 1 };
         let (ours, best) = (ours(table), best_peer(table));
         writeln!(f, "{}: {} ({unit})", table.scenario, table.about)?;
         writeln!(
@@ -39,9 +41,10 @@ impl Text<'_> {
         for row in &table.rows {
             let stats = row.stats;
             let spread = (stats.max - stats.min) / stats.median * 100.0;
+            let spread = if spread.is_finite() { format!("{spread:.0}%") } else { "-".to_owned() };
             writeln!(
                 f,
-                "  {:<22} {:>12.1} {:>12.1} {:>12.1} {:>7.0}% {:>8} {:>11} {:>7}",
+                "  {:<22} {:>12.digits$} {:>12.digits$} {:>12.digits$} {:>8} {:>8} {:>11} {:>7}",
                 row.contender,
                 stats.median,
                 stats.min,

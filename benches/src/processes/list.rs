@@ -108,8 +108,10 @@ pub(crate) const SCENARIOS: [Scenario; 15] = [
     )),
 ];
 
-const KILL_NODE: [&str; 3] = ["kill-node-reaped", "kill-node-ready", "kill-node-bare-start"];
-const KILL_PYTHON: [&str; 3] = ["kill-python-reaped", "kill-python-ready", "kill-python-bare-start"];
+const KILL_NODE: [&str; 4] =
+    ["kill-node-reaped", "kill-node-ready", "kill-node-bare-start", "kill-node-beyond-start"];
+const KILL_PYTHON: [&str; 4] =
+    ["kill-python-reaped", "kill-python-ready", "kill-python-bare-start", "kill-python-beyond-start"];
 const KILL_SPARE: [&str; 2] = ["kill-spare-reaped", "kill-spare-ready"];
 
 const fn kill(rows: &'static [&'static str], kind: Kind, about: &'static str) -> Scenario {

@@ -39,8 +39,8 @@ const MARKS: [(&str, Mark); 18] = [
     // At least 90 % of before in every second.
     ("rolling-slowdown", Mark::Value(1.0 / 0.9)),
     ("rolling-p99", Mark::Value(2.0)),
-    ("kill-node-ready", Mark::Value(20.0 * MS)),
-    ("kill-python-ready", Mark::Value(20.0 * MS)),
+    ("kill-node-beyond-start", Mark::Value(20.0 * MS)),
+    ("kill-python-beyond-start", Mark::Value(20.0 * MS)),
     ("kill-spare-ready", Mark::Value(20.0 * MS)),
     ("supervisor-memory", Mark::Value(30.0 * MIB)),
     ("process-node-one-p99", Mark::Peer("piscina", 1.0)),
