@@ -158,7 +158,7 @@ pub(crate) struct RunArgs {
     pub(crate) worker: WorkerArgs,
 
     /// The command and its arguments; {} is replaced by the line. With --worker: arguments of the program, or of the interpreter
-    #[arg(value_name = "COMMAND", required_unless_present = "worker", trailing_var_arg = true, num_args = 1..)]
+    #[arg(help_heading = None, value_name = "COMMAND", required_unless_present = "worker", trailing_var_arg = true, num_args = 1..)]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -219,9 +219,9 @@ pub(crate) enum Halt {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// The commands' own output
+    /// For people
     Text,
-    /// One object per task and line
+    /// For programs
     Json,
 }
 
@@ -273,31 +273,43 @@ fn after_long_help() -> String {
 
 const DETAILS: &str = "\
 Details:
-  {}            may stand in COMMAND itself; then a command that is not found fails its own task (127), not the run
+  {}            may stand in COMMAND itself; then a command that is not found fails its own task
+                (127), not the run
   empty lines   are skipped, as xargs does, and have no number
-  CR LF         the CR is part of the line (there is a warning); remove it with tr -d '\\r'
-  not UTF-8     bytes reach the command as they are; in JSON they are base64: \"input_base64\", \"stdout_base64\", …
+  CR LF         the CR is part of the line (there is a warning); remove it with tr -d '\\r'.
+                In JSON it is white space
+  not UTF-8     bytes reach the command as they are; in JSON they are base64: \"input_base64\",
+                \"stdout_base64\", …
   a NUL byte    in a line fails its task, no argument can hold one; --null separates at NUL
-  long lines    more than 10 MiB ends the reading (74); what the system cannot pass as an argument fails its task
-  big outputs   are spooled to an unlinked file in TMPDIR beyond 1 MiB; --output json keeps the first 1 MiB and
-                says \"stdout_truncated\" and \"stdout_bytes\"
+  long lines    more than 10 MiB ends the reading (74); what the system cannot pass as an
+                argument fails its task
+  big outputs   are spooled to an unlinked file in TMPDIR beyond 1 MiB; of a command's output
+                --output json keeps the first 1 MiB, and says \"stdout_truncated\" and
+                \"stdout_bytes\"
   json          fields: id input outcome exit_code signal stdout stderr attempts waited_ms ran_ms
                 outcomes: completed failed panicked cancelled timed_out killed crashed
                 abandoned returned
-                with --worker: id input outcome result error{name,message,stack} worker attempts waited_ms ran_ms;
-                input is the JSON value, and a text where the line is none
-  not JSON      a line that is no JSON value fails its task (error name InvalidJson, with the line's number); the run
-                goes on. So does a result that is none (InvalidResult). Bytes that a worker returns are printed as a
-                JSON string where they are UTF-8, else as {\"base64\": …}
-  environment   commands have ours. Workers have PATH HOME USER LOGNAME SHELL LANG LC_* TZ TMPDIR PYTHONPATH and what
-                --env names
-  a dead worker costs the tasks it was running: crashed, or killed where we ended it (--timeout, --memory-hard). What it had
-                not begun goes to another. Workers that cannot be started at all end the run (14) before anything is read
-  left-overs    what a command leaves running in its process group is killed when the command ends
-  --joblog      for commands it tells what ended, not what was printed: after a SIGKILL of ebbtide itself outputs that
-                still waited for their turn are gone, and --resume does not run their commands again. For workers it
-                tells what was printed: after a SIGKILL no result is missing, and what was not yet in the log comes again
-  --halt        the lines that were not run are left to resume, so the exit code is 10, unless none is left (1)";
+  left-overs    what a command leaves running in its process group is killed when it ends
+  --joblog      tells what ended, not what was printed: after a SIGKILL of ebbtide itself outputs
+                that still waited for their turn are gone, and --resume does not run their
+                commands again
+  --halt        the lines that were not run are left to resume, so the exit code is 10, unless
+                none is left (1)
+
+With --worker:
+  not JSON      a line that is no JSON value fails its task (error InvalidJson, which names the
+                line), and the run goes on; so does a result that is none (InvalidResult)
+  bytes         that a function returns are printed as a JSON string where they are UTF-8, else
+                as {\"base64\": …}
+  json          fields: id input outcome result error{name,message,stack} worker attempts
+                waited_ms ran_ms; input is the value itself, a string where the line is none
+  a dead worker costs what it was running: crashed, or killed where we ended it (--timeout,
+                --memory-hard). What it had not begun goes to another
+  no worker     that can be started at all ends the run (14) before anything is read
+  environment   workers have PATH HOME USER LOGNAME SHELL LANG LC_* TZ TMPDIR PYTHONPATH of ours,
+                and what --env names
+  --joblog      tells what was printed: after a SIGKILL of ebbtide itself no result is missing,
+                and what ended without a row comes a second time";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -305,8 +317,8 @@ Examples:
   find . -print0 | ebbtide run -0 --workers 1..8 --output json -- sha256sum
   ebbtide run --input urls --joblog done.log --resume --timeout 1m --retries 2 -- curl -fsSO {}
   seq 100 | ebbtide run --halt soon --report report.json -- ./step --number={}
-  jq -c '.[]' images.json | ebbtide run --worker node:resize.js#thumbnail --memory-soft 400MiB --memory-hard 512MiB
-  ls -1 *.csv | jq -R . | ebbtide run --worker python:tables:load -w 4 --output json --joblog done.log --resume
+  jq -c .[] images.json | ebbtide run --worker node:resize.js#thumbnail --memory-soft 400MiB
+  ls *.csv | jq -R . | ebbtide run --worker python:tables:load --joblog done.log --resume
   seq 1000 | ebbtide run --worker program:./primes --max-tasks 100 -- --fast";
 
 /// `N` or `MIN..MAX` (`MIN..=MAX` too): at least one, MIN not above MAX.
