@@ -54,7 +54,7 @@ pub(super) struct Ledger {
     /// The largest cache that was handed on, and the largest there was.
     pub(super) restored_most: usize,
     pub(super) cached_most: usize,
-    /// Workers that were retired for their size, and that were killed.
+    /// Workers that were retired for their size, and that were killed; not those that were killed while the pool was drained.
     pub(super) retired: u64,
     pub(super) killed: u64,
 }

@@ -50,10 +50,11 @@ impl fmt::Display for Text<'_> {
             if let Some(ledger) = &seen.ledger {
                 writeln!(
                     f,
-                    "  ours: {} workers retired for their size, {} killed at the hard limit; {} of {} workers were built from a snapshot, the \
+                    "  ours: {} of {} hogs killed at the hard limit; {} workers retired for their size; {} of {} workers were built from a snapshot, the \
                      largest of {} entries (the largest cache there was had {})",
+                    ledger.hogs_killed,
+                    ledger.hogs,
                     ledger.retired,
-                    ledger.killed,
                     ledger.restored,
                     ledger.workers,
                     ledger.restored_most,
