@@ -43,7 +43,8 @@ const PYTHON: &str = include_str!("../../../sdk/python/ebbtide_worker.py");
 const PYTHON_BOOTSTRAP: &str = include_str!("../../../sdk/python/bootstrap.py");
 
 /// Of our own environment these are passed on.
-const PASSED: [&str; 9] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "SHELL", "PYTHONPATH"];
+const PASSED: [&str; 10] =
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "PYTHONPATH", "NODE_PATH"];
 /// What is asked of the socket's buffers; the kernel may give less.
 const BUFFER: usize = 1 << 20;
 /// How long a process is waited for that has closed its socket.

@@ -13,7 +13,8 @@ use crate::error::BuildError;
 /// What to start as a worker process. From `node`, `python`, `program` or `current_exe`; given to
 /// [`Pool::processes`](crate::Pool#method.processes).
 ///
-/// Its environment is not ours: only `PATH`, `HOME`, `USER`, `LANG`, `LC_*`, `TZ`, `TMPDIR` and what is named here are passed on. It gets
+/// Its environment is not ours: only `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`, `LC_*`, `TZ`, `TMPDIR`, `PYTHONPATH`, `NODE_PATH` and what is
+/// named here are passed on. It gets
 /// no descriptors but its own, no terminal, an umask of 077, and cannot gain privileges (`no_new_privs`) where a guardian starts it.
 #[derive(Clone, Debug)]
 #[must_use = "a command starts nothing by itself"]
