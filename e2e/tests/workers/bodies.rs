@@ -10,14 +10,14 @@ use crate::kinds::each;
 use crate::rig::{Rig, ask, ended, value};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("p_06_large_bodies_both_ways_at_once", B, p_06_large_bodies_both_ways_at_once),
     ("bytes_cross_as_they_are", B, bytes_cross_as_they_are),
     ("what_cannot_be_sent_fails_alone", B, what_cannot_be_sent_fails_alone),
     ("a_reply_of_another_type_fails_and_says_so", B, a_reply_of_another_type_fails_and_says_so),
     ("too_long_a_body_fails_both_ways", B, too_long_a_body_fails_both_ways),
     ("user_code_of_a_body_may_panic", B, user_code_of_a_body_may_panic),
-];
+};
 
 fn p_06_large_bodies_both_ways_at_once() {
     each(|kind| {

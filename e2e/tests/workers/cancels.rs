@@ -11,12 +11,8 @@ use crate::rig::{Rig, ask, ended, value};
 use crate::tools::{Gate, LONG, fresh, lines, now};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
-    (
-        "w_04_running_queued_and_ended_tasks_are_cancelled",
-        B,
-        w_04_running_queued_and_ended_tasks_are_cancelled,
-    ),
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
+    ("w_04_running_queued_and_ended_tasks_are_cancelled", B, w_04_running_queued_and_ended_tasks_are_cancelled),
     ("w_04_the_reason_reaches_the_task", B, w_04_the_reason_reaches_the_task),
     ("p_12_a_busy_loop_past_its_timeout_is_killed", B, p_12_a_busy_loop_past_its_timeout_is_killed),
     ("p_12_one_that_ignores_sigterm_is_killed", B, p_12_one_that_ignores_sigterm_is_killed),
@@ -25,7 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_timeout_counts_from_the_start", B, a_timeout_counts_from_the_start),
     ("a_task_sent_ahead_is_cancelled_and_never_begins", B, a_task_sent_ahead_is_cancelled_and_never_begins),
     ("a_deaf_task_that_returns_in_time_is_completed", B, a_deaf_task_that_returns_in_time_is_completed),
-];
+};
 
 fn w_04_running_queued_and_ended_tasks_are_cancelled() {
     each(|kind| {

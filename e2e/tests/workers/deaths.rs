@@ -10,20 +10,16 @@ use crate::rig::{Rig, ask, ended, value};
 use crate::tools::{LONG, eventually, fresh, lines, sigkill};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("w_08_errors_are_of_their_task_only", B, w_08_errors_are_of_their_task_only),
     ("w_08_an_exit_in_a_task_is_of_that_task_only", B, w_08_an_exit_in_a_task_is_of_that_task_only),
     ("w_08_an_end_between_tasks_costs_no_task", B, w_08_an_end_between_tasks_costs_no_task),
-    (
-        "p_01_one_of_ten_kills_its_worker_and_nine_complete",
-        B,
-        p_01_one_of_ten_kills_its_worker_and_nine_complete,
-    ),
+    ("p_01_one_of_ten_kills_its_worker_and_nine_complete", B, p_01_one_of_ten_kills_its_worker_and_nine_complete),
     ("p_11_poison_is_stopped_after_two_workers", B, p_11_poison_is_stopped_after_two_workers),
     ("p_11_an_idempotent_task_is_tried_once_more_alone", B, p_11_an_idempotent_task_is_tried_once_more_alone),
     ("a_crash_says_how_with_the_last_words", B, a_crash_says_how_with_the_last_words),
     ("a_storm_of_foreign_kills_loses_nothing_silently", B, a_storm_of_foreign_kills_loses_nothing_silently),
-];
+};
 
 fn w_08_errors_are_of_their_task_only() {
     each(|kind| {

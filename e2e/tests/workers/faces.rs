@@ -14,16 +14,16 @@ use crate::rig::{Rig, ask, ended, value};
 use crate::tools::{Gate, LONG, file, lines};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("many_are_submitted_in_order", B, many_are_submitted_in_order),
-    ("the_first_success_is_taken_and_the_others_are_asked_to_end", B, the_first_success_is_taken),
+    ("the_first_success_is_taken_and_the_others_are_asked_to_end", B, the_first_success_is_taken_and_the_others_are_asked_to_end),
     ("completions_come_as_they_end", B, completions_come_as_they_end),
     ("handles_are_futures", B, handles_are_futures),
     ("a_decorator_wraps_every_request", B, a_decorator_wraps_every_request),
     ("submitters_and_executes", B, submitters_and_executes),
     ("the_oldest_is_shed", B, the_oldest_is_shed),
     ("asynchronous_workers_run_several_at_a_time", B, asynchronous_workers_run_several_at_a_time),
-];
+};
 
 fn many_are_submitted_in_order() {
     each(|kind| {
@@ -38,7 +38,7 @@ fn many_are_submitted_in_order() {
     });
 }
 
-fn the_first_success_is_taken() {
+fn the_first_success_is_taken_and_the_others_are_asked_to_end() {
     each(|kind| {
         let (rig, gate) = (Rig::new(&kind, 3..=3), Gate::closed());
         let requests = [ask("gate", gate.path()), ask("fail", "no"), ask("echo", "first")];

@@ -11,26 +11,22 @@ use crate::rig::{Rig, ended, error, value};
 use crate::tools::{LONG, file, pause};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
-    ("w_09_out_of_memory_ends_that_task_and_the_pool_lives", B, w_09_out_of_memory_ends_that_task),
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
+    ("w_09_out_of_memory_ends_that_task_and_the_pool_lives", B, w_09_out_of_memory_ends_that_task_and_the_pool_lives),
     ("w_09_a_v8_heap_that_is_full_ends_that_task", B, w_09_a_v8_heap_that_is_full_ends_that_task),
-    (
-        "p_07_a_soft_limit_retires_after_the_task_and_capacity_stays",
-        B,
-        p_07_a_soft_limit_retires_after_the_task,
-    ),
+    ("p_07_a_soft_limit_retires_after_the_task_and_capacity_stays", B, p_07_a_soft_limit_retires_after_the_task_and_capacity_stays),
     ("p_07_a_hard_limit_kills_only_the_task_that_ran", B, p_07_a_hard_limit_kills_only_the_task_that_ran),
-    ("p_08_a_soft_limit_below_the_baseline_is_told_and_ignored", B, p_08_a_soft_limit_below_the_baseline),
-    ("p_08_a_hard_limit_below_the_baseline_breaks_the_pool_clearly", B, p_08_a_hard_limit_below_the_baseline),
+    ("p_08_a_soft_limit_below_the_baseline_is_told_and_ignored", B, p_08_a_soft_limit_below_the_baseline_is_told_and_ignored),
+    ("p_08_a_hard_limit_below_the_baseline_breaks_the_pool_clearly", B, p_08_a_hard_limit_below_the_baseline_breaks_the_pool_clearly),
     ("p_08_a_limit_that_every_task_passes_is_given_up", B, p_08_a_limit_that_every_task_passes_is_given_up),
-];
+};
 
 /// More than a worker of this language uses when it is idle, and not much more.
 fn some(kind: &Kind) -> u64 {
     if kind.name == "node" { 160 } else { 110 }
 }
 
-fn w_09_out_of_memory_ends_that_task() {
+fn w_09_out_of_memory_ends_that_task_and_the_pool_lives() {
     each(|kind| {
         let limit = ByteSize::mib(some(&kind) + 60);
         let rig = Rig::with(&kind, |pool| pool.workers(2..=2).memory(Memory::kill_above(limit)));
@@ -76,7 +72,7 @@ fn course(events: &mut Events) -> String {
     course
 }
 
-fn p_07_a_soft_limit_retires_after_the_task() {
+fn p_07_a_soft_limit_retires_after_the_task_and_capacity_stays() {
     each(|kind| {
         let soft = Memory::retire_at(ByteSize::mib(some(&kind)));
         let rig = Rig::with(&kind, |pool| pool.workers(1..=1).warm().memory(soft));
@@ -131,7 +127,7 @@ fn p_07_a_hard_limit_kills_only_the_task_that_ran() {
     });
 }
 
-fn p_08_a_soft_limit_below_the_baseline() {
+fn p_08_a_soft_limit_below_the_baseline_is_told_and_ignored() {
     each(|kind| {
         let rig = Rig::with(&kind, |pool| pool.workers(1..=1).memory(Memory::retire_at(ByteSize::mib(1))));
         let mut events = rig.pool.events();
@@ -148,7 +144,7 @@ fn p_08_a_soft_limit_below_the_baseline() {
     });
 }
 
-fn p_08_a_hard_limit_below_the_baseline() {
+fn p_08_a_hard_limit_below_the_baseline_breaks_the_pool_clearly() {
     each(|kind| {
         let rig = Rig::with(&kind, |pool| {
             let limit = Memory::kill_above(ByteSize::kib(300));

@@ -12,18 +12,18 @@ use crate::rig::{Rig, ask, ended, error, value};
 use crate::tools::{Gate, LONG, eventually, file, fresh, lines, long, mark, marked};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("a_worker_that_does_not_go_is_ended", B, a_worker_that_does_not_go_is_ended),
     ("a_snapshot_that_never_comes_is_not_waited_for", B, a_snapshot_that_never_comes_is_not_waited_for),
     ("one_that_dies_while_a_large_request_is_sent", B, one_that_dies_while_a_large_request_is_sent),
     ("a_death_among_several_at_a_time", B, a_death_among_several_at_a_time),
     ("a_timeout_among_several_at_a_time", B, a_timeout_among_several_at_a_time),
     ("cancels_at_any_moment_keep_the_law", B, cancels_at_any_moment_keep_the_law),
-    ("restarts_of_every_kind_at_any_moment_keep_the_law", B, restarts_of_every_kind_keep_the_law),
-    ("grandchildren_that_hold_the_outputs_hold_up_nobody", B, grandchildren_that_hold_the_outputs),
+    ("restarts_of_every_kind_at_any_moment_keep_the_law", B, restarts_of_every_kind_at_any_moment_keep_the_law),
+    ("grandchildren_that_hold_the_outputs_hold_up_nobody", B, grandchildren_that_hold_the_outputs_hold_up_nobody),
     ("a_worker_that_closes_its_outputs_serves_on", B, a_worker_that_closes_its_outputs_serves_on),
-    ("an_idempotent_task_may_be_cancelled_while_it_is_tried_again", B, an_idempotent_task_may_be_cancelled),
-];
+    ("an_idempotent_task_may_be_cancelled_while_it_is_tried_again", B, an_idempotent_task_may_be_cancelled_while_it_is_tried_again),
+};
 
 fn script(js: &str, py: &str) -> [Kind; 2] {
     let (js, py) = (file("odd.js", js), file("odd.py", py));
@@ -164,7 +164,7 @@ fn cancels_at_any_moment_keep_the_law() {
     });
 }
 
-fn restarts_of_every_kind_keep_the_law() {
+fn restarts_of_every_kind_at_any_moment_keep_the_law() {
     each(|kind| {
         let rounds = if kind.name == "rust" { 24 } else { 8 };
         let rig = Rig::with(&kind, |pool| pool.workers(2..=2).grace(Duration::from_millis(300)));
@@ -195,7 +195,7 @@ fn restarts_of_every_kind_keep_the_law() {
     });
 }
 
-fn grandchildren_that_hold_the_outputs() {
+fn grandchildren_that_hold_the_outputs_hold_up_nobody() {
     let kinds = script(
         "const { spawn } = require('child_process'); module.exports = () => { spawn('sleep', ['1000'], { stdio: ['ignore', 'inherit', 'inherit'] }); process.kill(process.pid, 'SIGKILL'); for (;;) ; };",
         "import os, signal, subprocess\ndef f(x):\n    subprocess.Popen(['sleep', '1000'])\n    os.kill(os.getpid(), signal.SIGKILL)\n",
@@ -222,7 +222,7 @@ fn a_worker_that_closes_its_outputs_serves_on() {
     }
 }
 
-fn an_idempotent_task_may_be_cancelled() {
+fn an_idempotent_task_may_be_cancelled_while_it_is_tried_again() {
     let block = fresh("block");
     let kind = rust().with(|command| command.env("EBBTIDE_TEST_BLOCK", &block));
     let (rig, gate) = (Rig::new(&kind, 1..=1), Gate::closed());

@@ -11,17 +11,13 @@ use crate::scenario::Running;
 use crate::tools::{children_of, eventually, marked, pause, send, sigkill};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
-    (
-        "p_02_a_killed_supervisor_leaves_no_worker_and_no_grandchild",
-        G,
-        p_02_a_killed_supervisor_leaves_no_worker_and_no_grandchild,
-    ),
-    ("p_02_without_a_guardian_workers_end_with_their_socket", B, p_02_without_a_guardian_workers_end),
-    ("p_02_a_killed_guardian_costs_its_workers_and_not_the_pool", G, p_02_a_killed_guardian),
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
+    ("p_02_a_killed_supervisor_leaves_no_worker_and_no_grandchild", G, p_02_a_killed_supervisor_leaves_no_worker_and_no_grandchild),
+    ("p_02_without_a_guardian_workers_end_with_their_socket", B, p_02_without_a_guardian_workers_end_with_their_socket),
+    ("p_02_a_killed_guardian_costs_its_workers_and_not_the_pool", G, p_02_a_killed_guardian_costs_its_workers_and_not_the_pool),
     ("p_14_sigint_to_the_terminals_group_drains", B, p_14_sigint_to_the_terminals_group_drains),
-    ("an_application_with_a_process_pool_drains_at_sigterm", B, an_application_drains_at_sigterm),
-];
+    ("an_application_with_a_process_pool_drains_at_sigterm", B, an_application_with_a_process_pool_drains_at_sigterm),
+};
 
 fn p_02_a_killed_supervisor_leaves_no_worker_and_no_grandchild() {
     each(|kind| {
@@ -34,7 +30,7 @@ fn p_02_a_killed_supervisor_leaves_no_worker_and_no_grandchild() {
 }
 
 /// Those that look at their socket: an idle one and one that waits. A busy loop in JavaScript does not, and what a worker has started is not held.
-fn p_02_without_a_guardian_workers_end() {
+fn p_02_without_a_guardian_workers_end_with_their_socket() {
     each(|kind| {
         let supervisor = Running::start("serve", kind.name);
         eventually("two are there", || marked(&supervisor.mark).len() >= 2);
@@ -43,7 +39,7 @@ fn p_02_without_a_guardian_workers_end() {
     });
 }
 
-fn p_02_a_killed_guardian() {
+fn p_02_a_killed_guardian_costs_its_workers_and_not_the_pool() {
     let rig = Rig::new(&rust(), 2..=2);
     rig.call("echo", 1);
     let busy = rig.send("busy", 0);
@@ -78,6 +74,6 @@ fn p_14_sigint_to_the_terminals_group_drains() {
     });
 }
 
-fn an_application_drains_at_sigterm() {
+fn an_application_with_a_process_pool_drains_at_sigterm() {
     opens_and_completes(|supervisor| send(supervisor.process.id(), Signal::TERM));
 }

@@ -9,13 +9,13 @@ use crate::rig::{Rig, ask, value};
 use crate::tools::{Gate, LONG, eventually, long, status};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("w_14_what_a_worker_prints_and_logs_is_told", B, w_14_what_a_worker_prints_and_logs_is_told),
     ("w_14_niceness_is_set", G, w_14_niceness_is_set),
     ("w_14_progress_is_shown_while_it_runs", B, w_14_progress_is_shown_while_it_runs),
     ("p_03_a_flood_on_both_outputs_is_read_and_bounded", B, p_03_a_flood_on_both_outputs_is_read_and_bounded),
-    ("p_03_a_flood_that_nobody_reads_as_events_is_bounded", B, p_03_a_flood_that_nobody_reads_as_events),
-];
+    ("p_03_a_flood_that_nobody_reads_as_events_is_bounded", B, p_03_a_flood_that_nobody_reads_as_events_is_bounded),
+};
 
 type Line = (OutputSource, Option<TaskId>, String);
 
@@ -108,7 +108,7 @@ fn p_03_a_flood_on_both_outputs_is_read_and_bounded() {
     }
 }
 
-fn p_03_a_flood_that_nobody_reads_as_events() {
+fn p_03_a_flood_that_nobody_reads_as_events_is_bounded() {
     for kind in [rust(), node(), python()] {
         let grown = flood(&kind, if long() { 1 << 30 } else { 64 << 20 }, true);
         assert!(grown < 32, "{}: {grown} MiB more than before", kind.name);

@@ -11,18 +11,14 @@ use crate::rig::{Rig, ask, ended, value};
 use crate::tools::{LONG, fresh, lines};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("p_04_who_breaks_the_protocol_in_a_task_ends", B, p_04_who_breaks_the_protocol_in_a_task_ends),
-    ("p_04_who_breaks_the_protocol_at_its_start_never_serves", B, p_04_who_breaks_the_protocol_at_its_start),
+    ("p_04_who_breaks_the_protocol_at_its_start_never_serves", B, p_04_who_breaks_the_protocol_at_its_start_never_serves),
     ("p_04_half_a_frame_is_not_waited_for_for_ever", B, p_04_half_a_frame_is_not_waited_for_for_ever),
-    (
-        "p_05_who_never_says_hello_or_ready_breaks_the_pool",
-        B,
-        p_05_who_never_says_hello_or_ready_breaks_the_pool,
-    ),
+    ("p_05_who_never_says_hello_or_ready_breaks_the_pool", B, p_05_who_never_says_hello_or_ready_breaks_the_pool),
     ("p_05_a_restart_repairs_a_broken_pool", B, p_05_a_restart_repairs_a_broken_pool),
-    ("p_10_a_replacement_that_does_not_start_leaves_the_old_one", B, p_10_a_replacement_that_does_not_start),
-];
+    ("p_10_a_replacement_that_does_not_start_leaves_the_old_one", B, p_10_a_replacement_that_does_not_start_leaves_the_old_one),
+};
 
 /// The fault, and a word that its error must have.
 const IN_A_TASK: [(&str, &str); 17] = [
@@ -62,7 +58,7 @@ fn p_04_who_breaks_the_protocol_in_a_task_ends() {
     rig.close();
 }
 
-fn p_04_who_breaks_the_protocol_at_its_start() {
+fn p_04_who_breaks_the_protocol_at_its_start_never_serves() {
     for (fault, word) in [
         ("ready-first", "READY before HELLO"),
         ("nonce", "nonce"),
@@ -124,7 +120,7 @@ fn p_05_a_restart_repairs_a_broken_pool() {
     rig.close();
 }
 
-fn p_10_a_replacement_that_does_not_start() {
+fn p_10_a_replacement_that_does_not_start_leaves_the_old_one() {
     each(|kind| {
         let (block, notes) = (fresh("block"), fresh("notes"));
         let kind = kind.with(|command| command.env("EBBTIDE_TEST_BLOCK", &block));

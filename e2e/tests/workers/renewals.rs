@@ -14,16 +14,16 @@ use crate::rig::{Rig, ask, ended, value};
 use crate::tools::{LONG, descriptors, eventually, fresh, lines, long, pause, status};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
-    ("p_09_workers_retire_one_after_the_other_and_lose_nothing", B, p_09_workers_retire_one_after_the_other),
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
+    ("p_09_workers_retire_one_after_the_other_and_lose_nothing", B, p_09_workers_retire_one_after_the_other_and_lose_nothing),
     ("p_09_an_age_retires_idle_workers_too", B, p_09_an_age_retires_idle_workers_too),
     ("p_15_rolling_restarts_under_load_lose_nothing", B, p_15_rolling_restarts_under_load_lose_nothing),
     ("a_snapshot_is_handed_to_the_replacement", B, a_snapshot_is_handed_to_the_replacement),
     ("a_snapshot_is_kept_over_a_restart_of_the_pool", B, a_snapshot_is_kept_over_a_restart_of_the_pool),
     ("a_kept_snapshot_that_is_rubbish_is_told", B, a_kept_snapshot_that_is_rubbish_is_told),
-];
+};
 
-fn p_09_workers_retire_one_after_the_other() {
+fn p_09_workers_retire_one_after_the_other_and_lose_nothing() {
     each(|kind| {
         let notes = fresh("notes");
         let rig = Rig::with(&kind, |pool| {

@@ -11,15 +11,11 @@ use crate::rig::{Rig, ended, value};
 use crate::tools::{Gate, LONG};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("w_01_restart_drain_finishes_all_that_waits", B, w_01_restart_drain_finishes_all_that_waits),
     ("w_02_restart_stop_returns_what_has_not_begun", B, w_02_restart_stop_returns_what_has_not_begun),
-    (
-        "w_03_restart_abort_ends_a_busy_loop_and_nothing_comes_back_to_life",
-        B,
-        w_03_restart_abort_ends_a_busy_loop_and_nothing_comes_back_to_life,
-    ),
-];
+    ("w_03_restart_abort_ends_a_busy_loop_and_nothing_comes_back_to_life", B, w_03_restart_abort_ends_a_busy_loop_and_nothing_comes_back_to_life),
+};
 
 fn w_01_restart_drain_finishes_all_that_waits() {
     each(|kind| {

@@ -17,7 +17,26 @@ pub(crate) type Builder = PoolBuilder<Processes<Raw, Raw>>;
 
 pub(crate) struct Rig {
     pub(crate) pool: Pool<Isolation>,
-    ledger: Mutex<Vec<Watch>>,
+    ledger: Mutex<Ledger>,
+}
+
+/// What was accepted, and how it ended. Those that have ended are only counted: a watch keeps its task in memory.
+#[derive(Default)]
+struct Ledger {
+    accepted: u64,
+    open: Vec<Watch>,
+    ended: [u64; Outcome::ALL.len()],
+}
+
+impl Ledger {
+    fn count(&mut self) {
+        let ended = &mut self.ended;
+        self.open.retain(|watch| {
+            let outcome = watch.outcome();
+            let place = Outcome::ALL.iter().position(|one| Some(*one) == outcome);
+            place.map(|place| ended[place] += 1).is_none()
+        });
+    }
 }
 
 /// A request of a tool.
@@ -34,16 +53,22 @@ impl Rig {
     /// A pool with options.
     pub(crate) fn with(kind: &Kind, set: impl FnOnce(Builder) -> Builder) -> Self {
         let pool = set(Pool::processes(kind.command.clone())).build().unwrap();
-        Self { pool, ledger: Mutex::new(Vec::new()) }
+        Self { pool, ledger: Mutex::default() }
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Vec<Watch>> {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap()
     }
 
     /// Writes an accepted task down.
     pub(crate) fn note<T: Send + 'static>(&self, handle: Handle<T>) -> Handle<T> {
-        self.ledger().push(handle.watch());
+        let mut ledger = self.ledger();
+        ledger.accepted += 1;
+        ledger.open.push(handle.watch());
+        if ledger.open.len() % 1024 == 0 {
+            ledger.count();
+        }
+        drop(ledger);
         handle
     }
 
@@ -75,15 +100,13 @@ impl Rig {
 
     /// Everything has ended, once, and everybody says the same about it.
     pub(crate) fn audit(&self, report: &Report) {
-        let ended: Vec<Option<Outcome>> = self.ledger().iter().map(Watch::outcome).collect();
-        let mut own = [0; Outcome::ALL.len()];
-        for outcome in &ended {
-            let place = Outcome::ALL.iter().position(|one| Some(*one) == *outcome);
-            own[place.expect("a task of a pool that has ended has not")] += 1;
-        }
+        let mut ledger = self.ledger();
+        ledger.count();
+        assert_eq!(ledger.open.len(), 0, "so many tasks of a pool that has ended have not");
+        let (accepted, own) = (ledger.accepted, ledger.ended);
         let counted = |outcomes: &Outcomes| Outcome::ALL.map(|outcome| outcomes.get(outcome));
         let stats = self.pool.stats();
-        assert_eq!(stats.accepted, ended.len() as u64, "{stats:?}");
+        assert_eq!(stats.accepted, accepted, "{stats:?}");
         assert_eq!(counted(&stats.outcomes), own, "counted, and in the ledger");
         assert_eq!((stats.queued, stats.running, stats.workers.alive), (0, 0, 0), "{stats:?}");
         assert_eq!((stats.phase, counted(&report.outcomes)), (Phase::Terminated, own), "{report}");

@@ -11,15 +11,15 @@ use crate::rig::{Rig, ask, ended, value};
 use crate::tools::{Gate, LONG, eventually, fresh, lines};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("w_05_it_grows_then_queues_then_refuses", B, w_05_it_grows_then_queues_then_refuses),
     ("w_06_sizes_are_kept_before_during_and_after", B, w_06_sizes_are_kept_before_during_and_after),
     ("w_07_idle_workers_go_down_to_the_least_or_stay", B, w_07_idle_workers_go_down_to_the_least_or_stay),
     ("w_10_waits_and_runs_are_measured", B, w_10_waits_and_runs_are_measured),
-    ("w_11_first_come_first_served_and_removal_from_the_middle", B, w_11_first_come_first_served),
+    ("w_11_first_come_first_served_and_removal_from_the_middle", B, w_11_first_come_first_served_and_removal_from_the_middle),
     ("more_than_two_thousand_may_wait", B, more_than_two_thousand_may_wait),
     ("pause_resume_resize_and_priorities", B, pause_resume_resize_and_priorities),
-];
+};
 
 fn w_05_it_grows_then_queues_then_refuses() {
     each(|kind| {
@@ -107,7 +107,7 @@ fn w_10_waits_and_runs_are_measured() {
     });
 }
 
-fn w_11_first_come_first_served() {
+fn w_11_first_come_first_served_and_removal_from_the_middle() {
     each(|kind| {
         let (rig, notes, gate) = (Rig::new(&kind, 1..=1), fresh("notes"), Gate::closed());
         let first = rig.send("gate", gate.path());

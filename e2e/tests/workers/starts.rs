@@ -11,19 +11,15 @@ use crate::rig::{Builder, Rig, ask, ended, value};
 use crate::tools::{LONG, file, fresh, now};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("w_12_every_bad_option_is_named", G, w_12_every_bad_option_is_named),
-    (
-        "w_13_a_worker_is_not_ready_before_its_start_is_over",
-        B,
-        w_13_a_worker_is_not_ready_before_its_start_is_over,
-    ),
+    ("w_13_a_worker_is_not_ready_before_its_start_is_over", B, w_13_a_worker_is_not_ready_before_its_start_is_over),
     ("w_13_environment_arguments_and_data_arrive", B, w_13_environment_arguments_and_data_arrive),
     ("w_13_named_functions_and_missing_ones", B, w_13_named_functions_and_missing_ones),
     ("w_13_a_start_that_fails_says_where", B, w_13_a_start_that_fails_says_where),
     ("w_13_an_interpreter_that_is_missing_is_named", B, w_13_an_interpreter_that_is_missing_is_named),
     ("w_15_files_written_for_others_run_unmodified", B, w_15_files_written_for_others_run_unmodified),
-];
+};
 
 fn w_12_every_bad_option_is_named() {
     type Set = fn(Builder) -> Builder;

@@ -11,8 +11,8 @@ use crate::rig::{Rig, ask, ended, value};
 use crate::tools::{Gate, LONG, eventually, fresh, lines, mark, marked};
 
 /// Every test of this file.
-pub(crate) const TESTS: &[Test] = &[
-    ("stop_returns_what_was_sent_ahead_and_it_runs_elsewhere", B, stop_returns_what_was_sent_ahead),
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
+    ("stop_returns_what_was_sent_ahead_and_it_runs_elsewhere", B, stop_returns_what_was_sent_ahead_and_it_runs_elsewhere),
     ("drain_finishes_what_was_sent_ahead", B, drain_finishes_what_was_sent_ahead),
     ("an_abort_ends_workers_that_are_still_starting", B, an_abort_ends_workers_that_are_still_starting),
     ("a_shutdown_while_workers_start_drains", B, a_shutdown_while_workers_start_drains),
@@ -20,9 +20,9 @@ pub(crate) const TESTS: &[Test] = &[
     ("abort_ends_who_obeys_and_who_does_not", B, abort_ends_who_obeys_and_who_does_not),
     ("a_drain_that_takes_too_long_becomes_an_abort", B, a_drain_that_takes_too_long_becomes_an_abort),
     ("endings_at_any_moment_keep_the_law", B, endings_at_any_moment_keep_the_law),
-];
+};
 
-fn stop_returns_what_was_sent_ahead() {
+fn stop_returns_what_was_sent_ahead_and_it_runs_elsewhere() {
     each(|kind| {
         let (rig, gate, notes) = (Rig::new(&kind, 1..=1), Gate::closed(), fresh("notes"));
         for n in 0..100 {
