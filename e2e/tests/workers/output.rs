@@ -98,7 +98,8 @@ fn flood(kind: &Kind, bytes: u64, heard: bool) -> u64 {
     let error = crate::rig::ended(rig.send("exit", 3), ebbtide::Outcome::Crashed).to_string();
     assert!(error.contains("the last line"), "{}", &error[error.len().saturating_sub(200)..]);
     rig.close();
-    (status("self", "VmHWM") - before) >> 10
+    // The kernel adds up what each processor knows: the sum may be a few pages behind.
+    status("self", "VmHWM").saturating_sub(before) >> 10
 }
 
 fn p_03_a_flood_on_both_outputs_is_read_and_bounded() {
