@@ -96,6 +96,7 @@ fn worker_processes_race_and_targets_are_judged() {
 }
 
 #[test]
+#[ignore = "builds the command for release, which takes minutes: cargo test -p benches -- --ignored"]
 fn what_is_no_pool_starts_commands_only() {
     let names = ["--contender", "xargs"];
     let output =
