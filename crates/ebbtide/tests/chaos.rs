@@ -5,6 +5,7 @@
 //! [`Population`], so that other kinds of workers are put under the same weather.
 #![cfg(not(any(loom, shuttle)))]
 #![expect(clippy::print_stderr, reason = "what came of it is said")]
+#![expect(clippy::disallowed_methods, reason = "bodies that do not look, and weather that lasts for a time")]
 
 use std::{
     panic::resume_unwind,
@@ -12,7 +13,7 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use ebbtide::{Cancelled, Handle, Isolation, Outcome, Pool, Report, Restart, Retirement, Shutdown, Threads};
@@ -234,9 +235,7 @@ fn soak<P: Population>(population: P) {
 
 #[test]
 fn threads_in_any_weather() {
-    let begin = Instant::now();
     soak(OfThreads);
-    eprintln!("the soak took {:?}", begin.elapsed());
 }
 
 fn descriptors() -> usize {

@@ -165,7 +165,7 @@ pub(super) struct Swept {
 
 /// Runs a scenario once per seed. The first that fails is named, with the one command that replays it.
 pub(super) fn sweep(test: &'static str, seeds: std::ops::Range<u64>, scenario: fn(World)) -> Swept {
-    let verbose = seeds.end - seeds.start == 1;
+    let verbose = std::env::var_os("EBBTIDE_SEED").is_some();
     let mut config = shuttle::Config::new();
     config.stack_size = 512 * 1024;
     config.failure_persistence = shuttle::FailurePersistence::None;
