@@ -65,7 +65,7 @@ impl Rig {
         let mut ledger = self.ledger();
         ledger.accepted += 1;
         ledger.open.push(handle.watch());
-        if ledger.open.len() % 1024 == 0 {
+        if ledger.open.len().is_multiple_of(1024) {
             ledger.count();
         }
         drop(ledger);
