@@ -48,7 +48,10 @@ fn the_first_success_is_taken_and_the_others_are_asked_to_end() {
         assert!(last.is_failed());
         let report = rig.pool.shutdown(ebbtide::Shutdown::drain()).wait().unwrap();
         assert!(report.law_holds(), "{report}");
-        assert_eq!((report.accepted, report.outcomes.completed, report.outcomes.cancelled), (5, 1, 1));
+        // Of the first three the one that fails may have failed before the first success, or be cancelled for it.
+        let asked = report.outcomes.cancelled;
+        assert_eq!((report.accepted, report.outcomes.completed, report.outcomes.failed + asked), (5, 1, 4));
+        assert!((1..=2).contains(&asked), "{report}");
     });
 }
 
