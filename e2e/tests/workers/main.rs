@@ -9,6 +9,7 @@ mod alone;
 mod bodies;
 mod cancels;
 mod deaths;
+mod extras;
 mod faces;
 mod kinds;
 mod memory;
@@ -36,6 +37,7 @@ const TESTS: &[&[Test]] = &[
     bodies::TESTS,
     cancels::TESTS,
     deaths::TESTS,
+    extras::TESTS,
     faces::TESTS,
     memory::TESTS,
     odds::TESTS,

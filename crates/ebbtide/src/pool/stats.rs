@@ -23,7 +23,7 @@ pub struct Stats {
     pub queued: u64,
     /// Of those: accepted for a later time (`pool.after`), and not in the queue yet.
     pub not_due: u64,
-    /// Tasks that run; callers that run their own task for a full pool included.
+    /// Tasks that run; callers that run their own task for a full pool included, and what was sent to a worker process and has not begun.
     pub running: u64,
     /// Submits that were refused; never a part of `accepted`.
     pub rejected: u64,

@@ -49,7 +49,10 @@ impl Caps {
         }
         match Self::of_machine() {
             Self::None if !matches!(wishes.command.kind, Kind::Node(_)) => Self::Data,
-            found => found,
+            found => {
+                found.sweep();
+                found
+            }
         }
     }
 
@@ -60,6 +63,19 @@ impl Caps {
         let v2 = own_group(&own, &mounts, Version::Two).filter(|group| may_cap(group, Version::Two));
         let v1 = || own_group(&own, &mounts, Version::One).filter(|group| may_cap(group, Version::One));
         v2.map(Self::V2).or_else(|| v1().map(Self::V1)).unwrap_or(Self::None)
+    }
+
+    /// Removes the groups of those who were killed and could not do it themselves. One with members stays, whoever it is of.
+    fn sweep(&self) {
+        let (Self::V2(parent) | Self::V1(parent)) = self else { return };
+        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let owner = name.to_str().and_then(|name| name.strip_prefix("ebbtide-")?.split('-').next());
+            let Some(owner) = owner.filter(|pid| pid.parse::<u32>().is_ok()) else { continue };
+            if !Path::new("/proc").join(owner).exists() {
+                let _ = fs::remove_dir(entry.path());
+            }
+        }
     }
 
     /// Makes a group that is held to `bytes`; `None` where there is none to be had now.
