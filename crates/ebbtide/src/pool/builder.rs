@@ -372,13 +372,14 @@ impl<I: Isolation> PoolBuilder<I> {
 
     /// Builds the pool, whatever its workers are.
     pub(crate) fn finish(self) -> Result<Pool<I>, BuildError> {
-        let Self { options, mut craft } = self;
+        let Self { mut options, mut craft } = self;
         options.check::<I>(&craft)?;
         let has_size = if craft.measure.is_some() { HasSize::Yes } else { HasSize::No };
         craft.limits = options.retirement.check(has_size)?;
         #[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
         if let Some(remote) = &options.remote {
             remote.settle(&mut craft, &options)?;
+            options.intensity.1 += remote.slow_starts(options.intensity.0);
         }
         craft.handover = match (options.old_first, &craft.save) {
             (true, _) => Handover::OldFirst,

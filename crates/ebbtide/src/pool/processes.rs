@@ -103,7 +103,7 @@ impl<Q: Request, R: Reply> PoolBuilder<Processes<Q, R>> {
         self.wish(|wishes| wishes.spares = spares)
     }
 
-    /// How long a worker may take until it is ready. Default: 30 s.
+    /// How long a worker may take until it is ready; the period of the restart intensity is longer by as many of these. Default: 30 s.
     pub fn start_timeout(self, timeout: Duration) -> Self {
         self.wish(|wishes| wishes.start_timeout = timeout)
     }
@@ -144,6 +144,11 @@ impl<Q: Request, R: Reply> PoolBuilder<Processes<Q, R>> {
 }
 
 impl Remote {
+    /// What so many starts may take that fail by their timeout: they must still be too many in the period.
+    pub(super) fn slow_starts(&self, failures: u32) -> Duration {
+        self.wishes.start_timeout.saturating_mul(failures.saturating_add(1))
+    }
+
     /// Now that every option is known: checks them, and makes the plan.
     pub(super) fn settle<I: Isolation>(
         &self,

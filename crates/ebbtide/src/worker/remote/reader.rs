@@ -18,8 +18,8 @@ use crate::{
     policy::LOOK,
     sync,
     task::{
-        entry::Body, error::TaskError, id::TaskId, isolation::Isolation, outcome::Outcome, post::Post,
-        seat::Order,
+        entry::Body, error::TaskError, id::TaskId, isolation::Isolation, outcome::Outcome, panics,
+        post::Post, seat::Order,
     },
     worker::{
         output::OutputSource,
@@ -107,7 +107,7 @@ impl<I: Isolation> Reader<I> {
             return Turn::Over;
         }
         // A panic here would be a fault of ours; the pool must not wait for ever for it.
-        let turn = crate::task::panics::quietly(|| self.turn_once(who)).unwrap_or_else(|| {
+        let turn = panics::quietly(|| self.turn_once(who)).unwrap_or_else(|| {
             self.desk.wire.kill(Verdict::Protocol("a panic of its reader".into()));
             Turn::Over
         });
@@ -142,7 +142,10 @@ impl<I: Isolation> Reader<I> {
     /// The process has ended: deals with what was under way.
     pub(super) fn end(&mut self) {
         let death = self.bury();
-        self.desk.die(death);
+        if panics::quietly(|| self.desk.die(death)).is_none() {
+            // A fault of ours. What is left of it is given up, so that the driver at least goes.
+            self.desk.give_up(&|| self.desk.seat().count_shared(Outcome::Abandoned));
+        }
     }
 
     /// Exactly one task is under way, and nothing else is waited for.
