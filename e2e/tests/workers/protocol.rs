@@ -88,7 +88,7 @@ fn p_04_half_a_frame_is_not_waited_for_for_ever() {
 fn p_05_who_never_says_hello_or_ready_breaks_the_pool() {
     for (fault, word) in [("silent", "HELLO"), ("no-ready", "READY")] {
         let rig = Rig::with(&rogue(fault), |pool| {
-            pool.workers(2..=2).restart_intensity(2, LONG).start_timeout(Duration::from_millis(400))
+            pool.workers(2..=2).restart_intensity(1, LONG).start_timeout(Duration::from_secs(3))
         });
         let waiting: Vec<_> = (0..5).map(|n| rig.send("echo", n)).collect();
         for task in waiting {
