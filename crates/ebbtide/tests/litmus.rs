@@ -7,6 +7,7 @@
 //! 100 000 samples each, 2 000 in a debug build, a million with `EBBTIDE_LONG=1`; `EBBTIDE_SAMPLES` is any number.
 #![cfg(not(any(loom, shuttle)))]
 #![expect(clippy::print_stderr, reason = "the table is what one runs this for")]
+#![expect(clippy::disallowed_methods, reason = "a thread of the test's own")]
 
 use std::{
     collections::BTreeMap,
@@ -99,17 +100,21 @@ fn grade(name: &str, table: &[(Seen, Grade)], counts: &BTreeMap<Seen, u64>, samp
     for (seen, grade) in table {
         let count = counts.get(seen).copied().unwrap_or_default();
         let grade = format!("{grade:?}").to_lowercase();
-        lines += &format!("  {count:>11}  {grade:<11}  {seen}\n");
+        lines += &row(count, &grade, seen);
     }
     for (seen, count) in counts {
         if !table.iter().any(|(known, grade)| known == seen && *grade != Grade::Forbidden) {
-            lines += &format!("  {count:>11}  forbidden    {seen}\n");
+            lines += &row(*count, "forbidden", seen);
             forbidden.push(*seen);
         }
     }
     eprint!("{lines}");
     assert_eq!(counts.values().sum::<u64>(), samples);
     assert!(forbidden.is_empty(), "{name}: {forbidden:?}\n{lines}");
+}
+
+fn row(count: u64, grade: &str, seen: Seen) -> String {
+    format!("  {count:>11}  {grade:<11}  {seen}\n")
 }
 
 fn outcome(mut handle: Handle<()>) -> Outcome {
