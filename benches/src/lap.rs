@@ -25,6 +25,35 @@ pub(crate) enum Kind {
     MemoryQueued,
     MemoryHandle,
     MemoryWorker,
+    ProcessNode,
+    ProcessNodeOne,
+    ProcessNodeMib,
+    ProcessPython,
+    ProcessPythonChunked,
+    ProcessPythonMib,
+    ProcessRust,
+    Commands,
+    Rolling,
+    RollingSaturated,
+    KillNode,
+    KillPython,
+    KillNodeSpare,
+    SupervisorCpu,
+    SupervisorMemory,
+}
+
+/// Which race a kind belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    Threads,
+    Processes,
+}
+
+/// Of a worker's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Node,
+    Python,
 }
 
 /// A lap as it is asked for: `KIND PRODUCERS WORKERS SIZE`, one line.
@@ -35,14 +64,14 @@ pub(crate) struct Lap {
     pub(crate) producers: usize,
     /// Threads that work.
     pub(crate) workers: usize,
-    /// How many tasks; what else it may mean is said at the scenario.
+    /// How many tasks, or milliseconds in the race of processes; what else it may mean is said at the scenario.
     pub(crate) size: usize,
 }
 
 /// What came of a lap: `= VALUE…`, one line. Nanoseconds, or bytes where the scenario says so.
 pub(crate) type Values = Vec<f64>;
 
-const WORDS: [(Kind, &str); 20] = [
+const WORDS: [(Kind, &str); 35] = [
     (Kind::Fire, "fire"),
     (Kind::Handle, "handle"),
     (Kind::Many, "many"),
@@ -63,7 +92,46 @@ const WORDS: [(Kind, &str); 20] = [
     (Kind::MemoryQueued, "memory-queued"),
     (Kind::MemoryHandle, "memory-handle"),
     (Kind::MemoryWorker, "memory-worker"),
+    (Kind::ProcessNode, "process-node"),
+    (Kind::ProcessNodeOne, "process-node-one"),
+    (Kind::ProcessNodeMib, "process-node-mib"),
+    (Kind::ProcessPython, "process-python"),
+    (Kind::ProcessPythonChunked, "process-python-chunked"),
+    (Kind::ProcessPythonMib, "process-python-mib"),
+    (Kind::ProcessRust, "process-rust"),
+    (Kind::Commands, "commands"),
+    (Kind::Rolling, "rolling"),
+    (Kind::RollingSaturated, "rolling-saturated"),
+    (Kind::KillNode, "kill-node"),
+    (Kind::KillPython, "kill-python"),
+    (Kind::KillNodeSpare, "kill-node-spare"),
+    (Kind::SupervisorCpu, "supervisor-cpu"),
+    (Kind::SupervisorMemory, "supervisor-memory"),
 ];
+
+impl Kind {
+    pub(crate) fn group(self) -> Group {
+        if (self as usize) < Self::ProcessNode as usize { Group::Threads } else { Group::Processes }
+    }
+
+    /// What our own workers are written in, where it is not Rust.
+    pub(crate) fn language(self) -> Option<Language> {
+        match self {
+            Self::ProcessPython | Self::ProcessPythonChunked | Self::ProcessPythonMib | Self::KillPython => {
+                Some(Language::Python)
+            }
+            Self::ProcessRust | Self::Commands => None,
+            _ if self.group() == Group::Threads => None,
+            _ => Some(Language::Node),
+        }
+    }
+
+    /// Whether a lap that does not count comes first: where the contender's own start, or its compiler, would be what is measured.
+    pub(crate) fn warms_up(self) -> bool {
+        (self as usize) < Self::Commands as usize
+            || matches!(self, Self::SupervisorCpu | Self::SupervisorMemory)
+    }
+}
 
 impl fmt::Display for Lap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

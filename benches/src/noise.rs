@@ -10,11 +10,16 @@ use serde::Serialize;
 
 use crate::stats::Stats;
 
+/// Ticks per second of `/proc/stat`, as programs are shown them.
+const TICKS: f64 = 100.0;
+
 /// Watches the machine during the race.
 #[derive(Debug)]
 pub(crate) struct Watch {
     begin: Ticks,
     loops: Vec<f64>,
+    /// CPU seconds of contenders' processes that nobody waits for.
+    unwaited: f64,
 }
 
 /// What was seen.
@@ -51,7 +56,7 @@ struct Ticks {
 
 impl Watch {
     pub(crate) fn begin() -> Self {
-        Self { begin: Ticks::now().unwrap_or_default(), loops: Vec::new() }
+        Self { begin: Ticks::now().unwrap_or_default(), loops: Vec::new(), unwaited: 0.0 }
     }
 
     /// Runs the loop once more: about a millisecond.
@@ -67,10 +72,16 @@ impl Watch {
         self.loops.push(begin.elapsed().as_nanos() as f64);
     }
 
+    /// Those are the contenders' as well, although their time will not show in ours: workers end with their guardian, which outlives who has it.
+    pub(crate) fn add_unwaited(&mut self, seconds: f64) {
+        self.unwaited += seconds;
+    }
+
     /// Call it when all contenders have been waited for: the time of one that runs would count as others'.
     pub(crate) fn end(self) -> Noise {
         let stats = Stats::of(&self.loops);
         let ticks = Ticks::now().filter(|_| self.begin.all > 0);
+        let ticks = ticks.map(|ticks| Ticks { own: ticks.own + (self.unwaited * TICKS) as u64, ..ticks });
         let of_all = |part: fn(Ticks) -> u64| {
             let ticks = ticks?;
             let all = ticks.all - self.begin.all;

@@ -5,9 +5,8 @@ use std::{error::Error, fs, path::Path};
 use plotters::prelude::*;
 
 use crate::{
-    contenders::OURS,
+    contenders::is_ours,
     results::{Results, Row, Table},
-    scenario::Unit,
 };
 
 const WIDTH: u32 = 840;
@@ -36,10 +35,7 @@ fn picture(table: &Table, path: &Path) -> Result<(), Box<dyn Error>> {
     let lines = u32::try_from(table.rows.len())?;
     let root = SVGBackend::new(path, (WIDTH, ABOVE + lines * LINE + BELOW)).into_drawing_area();
     root.fill(&WHITE)?;
-    let unit = match table.unit {
-        Unit::Nanoseconds => "ns",
-        Unit::Bytes => "bytes",
-    };
+    let unit = table.unit.word();
     root.draw(&Text::new(table.scenario, (10, 8), ("sans-serif", 18)))?;
     let about = format!("{} ({unit}, logarithmic; median, least and most)", table.about);
     root.draw(&Text::new(about, (10, 32), ("sans-serif", 13)))?;
@@ -66,7 +62,7 @@ fn line<B: DrawingBackend>(
 where
     B::ErrorType: 'static,
 {
-    let colour = if row.contender == OURS { OUR_COLOUR } else { PEER_COLOUR };
+    let colour = if is_ours(row.contender) { OUR_COLOUR } else { PEER_COLOUR };
     let font = ("sans-serif", 14).into_font().color(&colour);
     root.draw(&Text::new(row.contender, (10, y - 7), font.clone()))?;
     let (from, to) = (scale.x(row.stats.min), scale.x(row.stats.max));

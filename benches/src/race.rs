@@ -8,10 +8,11 @@ use std::{
 
 use crate::{
     args::Peers,
-    contenders::{ALL, Entry, Home, OURS},
+    contenders::{self, Entry, Home, OURS},
     foreign::{self, Ready},
-    lap::{Kind, Lap},
+    lap::{Group, Kind, Language, Lap},
     noise::Watch,
+    processes::{self, cpu},
     results::{Absent, Results, Row},
     runner::{Miss, Runner},
     scenario::{self, Scenario, Size, Unit},
@@ -26,6 +27,8 @@ const ROUNDS: u32 = 11;
 const ROUNDS_QUICK: u32 = 5;
 /// What a quick race aims at, with a reserve for the last scenario.
 const QUICK_BUDGET: Duration = Duration::from_secs(100);
+/// The same for processes, whose starts are not in the shares.
+const QUICK_BUDGET_PROCESSES: Duration = Duration::from_secs(110);
 
 /// Who races where, for how long.
 pub(crate) struct Race {
@@ -36,12 +39,20 @@ pub(crate) struct Race {
     until: Option<Instant>,
     contenders: Vec<Entry>,
     scenarios: Vec<Scenario>,
-    jdk: Ready,
-    node: Ready,
+    homes: Homes,
     /// The JVMs and node processes, which outlive scenarios.
     resident: BTreeMap<&'static str, Runner>,
     results: Results,
     watch: Watch,
+}
+
+/// What must be there for those that are not this program.
+struct Homes {
+    jdk: Ready,
+    node: Ready,
+    node_pools: Ready,
+    python: Ready,
+    commands: Result<(), String>,
 }
 
 /// A contender in one scenario.
@@ -58,23 +69,20 @@ impl Race {
     ///
     /// # Errors
     /// A name that is not known, with those that are.
-    pub(crate) fn new(args: &Peers) -> Result<Self, String> {
-        let scenarios = pick_scenarios(&args.only)?;
+    pub(crate) fn new(args: &Peers, group: Group) -> Result<Self, String> {
+        let scenarios = pick_scenarios(&args.only, group)?;
         let contenders = pick_contenders(&args.contender)?;
-        let wanted = |home| contenders.iter().any(|entry| entry.home == home);
-        let unwanted = || Err("not asked for".to_owned());
-        let jdk = if wanted(Home::Jvm) { foreign::jdk() } else { unwanted() };
-        let node = if wanted(Home::Node) { foreign::node() } else { unwanted() };
+        let homes = Homes::of(&scenarios, &contenders);
+        let budget = if group == Group::Threads { QUICK_BUDGET } else { QUICK_BUDGET_PROCESSES };
         let (size, rounds) = if args.quick { (Size::Quick, ROUNDS_QUICK) } else { (Size::Full, ROUNDS) };
         Ok(Self {
             size,
             rounds: args.rounds.unwrap_or(rounds),
-            lap_timeout: Duration::from_secs(if args.quick { 10 } else { 60 }),
-            until: (args.quick && args.rounds.is_none()).then(|| Instant::now() + QUICK_BUDGET),
+            lap_timeout: Duration::from_secs(if args.quick && group == Group::Threads { 10 } else { 60 }),
+            until: (args.quick && args.rounds.is_none()).then(|| Instant::now() + budget),
             contenders,
             scenarios,
-            jdk,
-            node,
+            homes,
             resident: BTreeMap::new(),
             results: Results::default(),
             watch: Watch::begin(),
@@ -104,7 +112,10 @@ impl Race {
 
     fn scenario(&mut self, scenario: &Scenario, share: Option<Duration>) {
         let mut lanes: Vec<Lane> =
-            self.contenders.clone().into_iter().map(|entry| self.lane(entry, scenario)).collect();
+            self.takers(scenario).into_iter().map(|entry| self.lane(entry, scenario)).collect();
+        if lanes.is_empty() {
+            return;
+        }
         // After the JVMs are warm: the first scenario should not pay for that with its rounds.
         let until = share.map(|share| Instant::now() + share);
         for round in 0..self.rounds.min(scenario.rounds_max) {
@@ -127,6 +138,10 @@ impl Race {
         }
     }
 
+    fn takers(&self, scenario: &Scenario) -> Vec<Entry> {
+        self.contenders.iter().filter(|entry| (entry.takes)(scenario.kind)).copied().collect()
+    }
+
     fn lane(&mut self, entry: Entry, scenario: &Scenario) -> Lane {
         let mut lane =
             Lane { entry, runner: None, values: vec![Vec::new(); scenario.rows.len()], miss: None };
@@ -134,8 +149,8 @@ impl Race {
             Ok(runner) => lane.runner = Some(runner),
             Err(miss) => lane.miss = Some(miss),
         }
-        if lane.entry.home != Home::Rust {
-            // A lap that does not count: their compilers learn the scenario.
+        if lane.entry.home != Home::Rust && scenario.kind.warms_up() {
+            // A lap that does not count: their compilers learn the scenario, and pools of processes start.
             self.lap(&mut lane, scenario);
             lane.values.iter_mut().for_each(Vec::clear);
         }
@@ -144,7 +159,7 @@ impl Race {
 
     /// A new process, where memory that was used before would be used again unseen.
     fn renew(&mut self, lane: &mut Lane, scenario: &Scenario) {
-        if lane.miss.is_none() && lane.entry.home == Home::Rust {
+        if lane.miss.is_none() && matches!(lane.entry.home, Home::Rust | Home::Processes) {
             match self.runner(lane.entry, scenario) {
                 Ok(runner) => lane.runner = Some(runner),
                 Err(miss) => lane.miss = Some(miss),
@@ -167,13 +182,29 @@ impl Race {
                     .env("RUST_BACKTRACE", "0");
                 return Runner::start(command);
             }
-            Home::Jvm => &self.jdk,
-            Home::Node => &self.node,
+            Home::Processes => {
+                if let (Err(missing), Kind::Commands, OURS) =
+                    (&self.homes.commands, scenario.kind, entry.name)
+                {
+                    return Err(Miss::NotOffered(format!("not on this machine: {missing}")));
+                }
+                let program = std::env::current_exe().map_err(|error| Miss::Failed(error.to_string()))?;
+                let mut command = Command::new(program);
+                command.args(["process-contender", entry.name]);
+                return Runner::lead(command);
+            }
+            Home::Jvm => &self.homes.jdk,
+            Home::Node => &self.homes.node,
+            Home::NodePools => &self.homes.node_pools,
+            Home::PythonPools => &self.homes.python,
         };
         let command = match ready {
             Ok(command) => command(entry.name),
             Err(missing) => return Err(Miss::NotOffered(format!("not on this machine: {missing}"))),
         };
+        if matches!(entry.home, Home::NodePools | Home::PythonPools) {
+            return Runner::lead(command);
+        }
         let mut runner = Runner::start(command)?;
         if entry.home == Home::Jvm {
             self.warm_up(&mut runner)?;
@@ -218,6 +249,9 @@ impl Race {
     }
 
     fn finish(&mut self, lane: Lane, scenario: &Scenario) {
+        if let (Some(runner), Home::Processes) = (&lane.runner, lane.entry.home) {
+            self.watch.add_unwaited(cpu::below(runner.pid()));
+        }
         if let (Some(runner), Home::Jvm | Home::Node) = (lane.runner, lane.entry.home) {
             self.resident.insert(lane.entry.name, runner);
         }
@@ -232,26 +266,59 @@ impl Race {
     }
 }
 
-fn pick_scenarios(only: &[String]) -> Result<Vec<Scenario>, String> {
-    let known: Vec<_> = scenario::ALL.iter().flat_map(|scenario| scenario.rows).copied().collect();
+impl Homes {
+    /// Installs and compiles what those that were picked need, and nothing else.
+    fn of(scenarios: &[Scenario], contenders: &[Entry]) -> Self {
+        let wanted = |home| {
+            let takes = |entry: &Entry| scenarios.iter().any(|scenario| (entry.takes)(scenario.kind));
+            contenders.iter().any(|entry| entry.home == home && takes(entry))
+        };
+        let if_wanted = |home, prepare: fn() -> Ready| {
+            if wanted(home) { prepare() } else { Err("not asked for".to_owned()) }
+        };
+        // Ours needs the files of its workers, which are put where the peers find them.
+        let ours = wanted(Home::Processes);
+        let speaks =
+            |language| ours && scenarios.iter().any(|scenario| scenario.kind.language() == Some(language));
+        let if_spoken = |language, home, prepare: fn() -> Ready| {
+            if speaks(language) { prepare() } else { if_wanted(home, prepare) }
+        };
+        let commands = ours && scenarios.iter().any(|scenario| scenario.kind == Kind::Commands);
+        Self {
+            jdk: if_wanted(Home::Jvm, foreign::jdk),
+            node: if_wanted(Home::Node, foreign::node),
+            node_pools: if_spoken(Language::Node, Home::NodePools, foreign::node_pools),
+            python: if_spoken(Language::Python, Home::PythonPools, foreign::python),
+            commands: if commands { foreign::commands().map(drop) } else { Ok(()) },
+        }
+    }
+}
+
+/// Those of the group, or those that are asked for by name, of whatever group.
+fn pick_scenarios(only: &[String], group: Group) -> Result<Vec<Scenario>, String> {
+    let all: Vec<_> = scenario::ALL.into_iter().chain(processes::SCENARIOS).collect();
+    let known: Vec<_> = all.iter().flat_map(|scenario| scenario.rows).copied().collect();
     // A whole name means that one only: `fire-2to2` is not `fire-2to256` as well.
     let means = |asked: &str, row: &str| row == asked || (!known.contains(&asked) && row.starts_with(asked));
     if let Some(wrong) = only.iter().find(|asked| !known.iter().any(|row| means(asked, row))) {
         return Err(format!("--only {wrong}: there is no such scenario; there are {}", known.join(", ")));
     }
     let chosen = |scenario: &Scenario| {
-        only.is_empty() || only.iter().any(|asked| scenario.rows.iter().any(|row| means(asked, row)))
+        (only.is_empty() && scenario.kind.group() == group)
+            || only.iter().any(|asked| scenario.rows.iter().any(|row| means(asked, row)))
     };
-    Ok(scenario::ALL.into_iter().filter(chosen).collect())
+    Ok(all.into_iter().filter(chosen).collect())
 }
 
 fn pick_contenders(names: &[String]) -> Result<Vec<Entry>, String> {
-    if let Some(wrong) = names.iter().find(|name| !ALL.iter().any(|entry| entry.name == **name)) {
-        let known = ALL.map(|entry| entry.name).join(", ");
+    let all: Vec<_> = contenders::ALL.into_iter().chain(processes::CONTENDERS).collect();
+    if let Some(wrong) = names.iter().find(|name| !all.iter().any(|entry| entry.name == **name)) {
+        let known: Vec<_> = all.iter().map(|entry| entry.name).collect();
+        let known = known.join(", ");
         return Err(format!("--contender \"{wrong}\": there is no such contender; there are {known}"));
     }
     let chosen = |entry: &Entry| names.is_empty() || names.iter().any(|name| name == entry.name);
-    let mut entries: Vec<_> = ALL.into_iter().filter(chosen).collect();
+    let mut entries: Vec<_> = all.into_iter().filter(chosen).collect();
     entries.sort_by_key(|entry| entry.name != OURS);
     Ok(entries)
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::{
     noise::{Machine, Noise},
+    processes::{Verdict, verdicts},
     runner::Miss,
     scenario::{Scenario, Unit},
     stats::Stats,
@@ -67,9 +68,21 @@ struct Bytes {
 }
 
 #[derive(Serialize)]
+struct Ratio {
+    scenario: &'static str,
+    contender: &'static str,
+    median: f64,
+    min: f64,
+    max: f64,
+    rounds: usize,
+}
+
+#[derive(Serialize)]
 struct Document<'r> {
     rows: Vec<Nanoseconds>,
     memory: Vec<Bytes>,
+    ratios: Vec<Ratio>,
+    targets: Vec<Verdict>,
     absent: &'r [Absent],
     machine: Machine,
     noise: Option<Noise>,
@@ -93,13 +106,16 @@ impl Results {
         }
     }
 
-    /// `{"rows": […], "memory": […], "absent": […], "machine": …, "noise": …}`; `rows` are times, in nanoseconds.
+    /// `{"rows": […], "memory": […], "ratios": […], "targets": […], "absent": […], "machine": …, "noise": …}`; `rows` are times, in
+    /// nanoseconds.
     pub(crate) fn to_json(&self) -> serde_json::Result<String> {
         let of =
             |unit| self.tables.iter().filter(move |table| table.unit == unit).flat_map(|table| &table.rows);
         let document = Document {
             rows: of(Unit::Nanoseconds).map(Nanoseconds::from).collect(),
             memory: of(Unit::Bytes).map(Bytes::from).collect(),
+            ratios: of(Unit::Ratio).map(Ratio::from).collect(),
+            targets: self.tables.iter().flat_map(verdicts).collect(),
             absent: &self.absent,
             machine: Machine::this(),
             noise: self.noise,
@@ -142,5 +158,13 @@ impl From<&Row> for Bytes {
         let Row { scenario, contender, stats, rounds } = *row;
         let Stats { median, min, max } = stats;
         Self { scenario, contender, median_bytes: median, min_bytes: min, max_bytes: max, rounds }
+    }
+}
+
+impl From<&Row> for Ratio {
+    fn from(row: &Row) -> Self {
+        let Row { scenario, contender, stats, rounds } = *row;
+        let Stats { median, min, max } = stats;
+        Self { scenario, contender, median, min, max, rounds }
     }
 }

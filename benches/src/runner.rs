@@ -2,10 +2,13 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
+    os::unix::process::CommandExt as _,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::lap::{Lap, Values};
 
@@ -15,7 +18,12 @@ pub(crate) struct Runner {
     process: Child,
     laps: Option<ChildStdin>,
     answers: Receiver<String>,
+    /// It leads a group of processes of its own.
+    leads: bool,
 }
+
+/// How long one that leads processes may take to end them.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Why there is no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +49,20 @@ impl Runner {
                 }
             }
         });
-        Ok(Self { process, laps, answers })
+        Ok(Self { process, laps, answers, leads: false })
+    }
+
+    /// One that has started processes itself: it gets a group of its own, and is asked to end before it is ended with all of them.
+    pub(crate) fn lead(mut command: Command) -> Result<Self, Miss> {
+        command.process_group(0);
+        let mut runner = Self::start(command)?;
+        runner.leads = true;
+        Ok(runner)
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.id().cast_signed()
     }
 
     /// Runs one lap. After a `Failed` the process is gone.
@@ -53,6 +74,8 @@ impl Runner {
         match self.answers.recv_timeout(timeout) {
             Ok(answer) => read(&answer),
             Err(RecvTimeoutError::Timeout) => {
+                // What hangs in a lap does not read its input; its group goes at once.
+                drop(self.process.kill());
                 self.end();
                 Err(Miss::Failed(format!("HUNG: nothing came for {timeout:?}")))
             }
@@ -68,9 +91,23 @@ impl Runner {
 
     fn end(&mut self) {
         self.laps = None;
+        if self.leads {
+            self.end_group();
+        }
         // Both fail only where it has ended already.
         drop(self.process.kill());
         drop(self.process.wait());
+    }
+
+    /// The end of its input is the request to end; whoever is left after that is killed.
+    fn end_group(&mut self) {
+        let until = Instant::now() + FAREWELL;
+        while Instant::now() < until && matches!(self.process.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let group = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        // It fails where nobody is left.
+        group.map(|group| kill_process_group(group, Signal::KILL));
     }
 }
 

@@ -7,6 +7,19 @@ use crate::lap::{Kind, Lap};
 pub(crate) enum Unit {
     Nanoseconds,
     Bytes,
+    /// Of two values of the same lap; one of them is said in the scenario to be what it is compared with.
+    Ratio,
+}
+
+impl Unit {
+    /// As it is printed.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "ns",
+            Self::Bytes => "bytes",
+            Self::Ratio => "ratio",
+        }
+    }
 }
 
 /// One scenario of the race.
@@ -16,7 +29,7 @@ pub(crate) struct Scenario {
     pub(crate) rows: &'static [&'static str],
     pub(crate) about: &'static str,
     pub(crate) unit: Unit,
-    kind: Kind,
+    pub(crate) kind: Kind,
     producers: usize,
     workers: usize,
     full: usize,
@@ -47,7 +60,7 @@ pub(crate) enum Size {
     Quick,
 }
 
-const fn new(
+pub(crate) const fn new(
     rows: &'static [&'static str],
     kind: Kind,
     producers_workers: (usize, usize),
@@ -69,18 +82,22 @@ const fn new(
     }
 }
 
-const fn bytes(scenario: Scenario) -> Scenario {
+pub(crate) const fn bytes(scenario: Scenario) -> Scenario {
     Scenario { unit: Unit::Bytes, rounds_max: 5, ..scenario }
 }
 
-const fn at_most(rounds_max: u32, scenario: Scenario) -> Scenario {
+pub(crate) const fn ratio(scenario: Scenario) -> Scenario {
+    Scenario { unit: Unit::Ratio, rounds_max: 5, ..scenario }
+}
+
+pub(crate) const fn at_most(rounds_max: u32, scenario: Scenario) -> Scenario {
     Scenario { rounds_max, ..scenario }
 }
 
 const FIRE: &str = "empty tasks without handles, per task; producers to workers";
 const HANDLE: &str = "empty tasks whose handles are all awaited, 1000 in flight per producer, per task";
 
-/// Everything, in the order in which it is run.
+/// The race of threads, in the order in which it is run; that of processes is in [`processes`](crate::processes).
 pub(crate) const ALL: [Scenario; 31] = [
     new(&["fire-1to1"], Kind::Fire, (1, 1), (40_000, 400_000), FIRE),
     new(&["fire-1to2"], Kind::Fire, (1, 2), (40_000, 400_000), FIRE),

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use crate::{
-    contenders::OURS,
+    contenders::{OURS, is_ours},
+    processes::{self, Verdict},
     results::{Results, Row, Table},
     scenario::Unit,
 };
@@ -17,6 +18,7 @@ impl fmt::Display for Text<'_> {
             self.table(table, f)?;
         }
         self.summary(f)?;
+        self.targets(f)?;
         self.absent(f)?;
         match self.0.noise {
             Some(noise) => writeln!(f, "Noise: {noise}"),
@@ -27,10 +29,8 @@ impl fmt::Display for Text<'_> {
 
 impl Text<'_> {
     fn table(&self, table: &Table, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = match table.unit {
-            Unit::Nanoseconds => "ns",
-            Unit::Bytes => "bytes",
-        };
+        let unit = table.unit.word();
+        let digits = if table.unit == Unit::Ratio { 2 } else { 1 };
         let (ours, best) = (ours(table), best_peer(table));
         writeln!(f, "{}: {} ({unit})", table.scenario, table.about)?;
         writeln!(
@@ -41,9 +41,10 @@ impl Text<'_> {
         for row in &table.rows {
             let stats = row.stats;
             let spread = (stats.max - stats.min) / stats.median * 100.0;
+            let spread = if spread.is_finite() { format!("{spread:.0}%") } else { "-".to_owned() };
             writeln!(
                 f,
-                "  {:<22} {:>12.1} {:>12.1} {:>12.1} {:>7.0}% {:>8} {:>11} {:>7}",
+                "  {:<22} {:>12.digits$} {:>12.digits$} {:>12.digits$} {:>8} {:>8} {:>11} {:>7}",
                 row.contender,
                 stats.median,
                 stats.min,
@@ -79,6 +80,25 @@ impl Text<'_> {
         writeln!(f)
     }
 
+    /// What was wanted, and whether it was reached: ours by the target is at most 1 then.
+    fn targets(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdicts: Vec<_> = self.0.tables.iter().flat_map(processes::verdicts).collect();
+        if verdicts.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "{:<28} {:<34} {:>12}  met", "target: at most", "", "of target")?;
+        for Verdict { scenario, target, of_target, met } in verdicts {
+            let of_target = of_target.map_or_else(|| "-".to_owned(), |of_target| format!("{of_target:.2}"));
+            let met = match met {
+                Some(true) => "met",
+                Some(false) => "MISSED",
+                None => "not measured",
+            };
+            writeln!(f, "{scenario:<28} {target:<34} {of_target:>12}  {met}")?;
+        }
+        writeln!(f)
+    }
+
     /// Those without a result, with the reason; scenarios with the same reason share a line.
     fn absent(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
@@ -101,7 +121,7 @@ fn ours(table: &Table) -> Option<&Row> {
 
 /// The rows are in order, the best first.
 fn best_peer(table: &Table) -> Option<&Row> {
-    table.rows.iter().find(|row| row.contender != OURS)
+    table.rows.iter().find(|row| !is_ours(row.contender))
 }
 
 fn ratio(row: Option<&Row>, to: Option<&Row>) -> String {

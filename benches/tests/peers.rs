@@ -10,7 +10,11 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 fn peers(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_benches")).arg("peers").args(args).output().unwrap()
+    benches("peers", args)
+}
+
+fn benches(what: &str, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_benches")).arg(what).args(args).output().unwrap()
 }
 
 #[test]
@@ -66,6 +70,43 @@ fn the_lateness_of_a_job_is_measured_where_there_are_schedules() {
     }
     assert_eq!(median("late-1ms-p50", "threadpool"), None, "it has no schedules");
     assert!(printed.contains("has no schedules"), "and that is said: {printed}");
+}
+
+/// Worker processes of this very program, beside xargs; both by `processes`, and by name among the `peers`.
+#[test]
+fn worker_processes_race_and_targets_are_judged() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("race.json");
+    let names = ["ebbtide", "ebbtide, 256 credits"].map(|name| ["--contender", name]).concat();
+    let what = ["--only", "process-rust", "--quick", "--rounds", "1", "--json", json.to_str().unwrap()];
+    for command in ["processes", "peers"] {
+        let output = benches(command, &[&names[..], &what[..]].concat());
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{printed}");
+        let results: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+        assert_eq!(results["absent"].as_array().map(Vec::len), Some(0), "{printed}");
+        let rows = results["rows"].as_array().unwrap();
+        let scenarios: Vec<_> = rows.iter().map(|row| row["scenario"].as_str().unwrap()).collect();
+        assert_eq!(scenarios, ["process-rust", "process-rust", "process-rust-cpu", "process-rust-cpu"]);
+        assert!(rows.iter().all(|row| row["median_ns"].as_f64().unwrap() > 0.0), "{printed}");
+        let targets = results["targets"].as_array().unwrap();
+        assert!(targets.len() == 2 && targets.iter().all(|target| target["met"].is_boolean()), "{printed}");
+        assert!(printed.contains("target: at most"), "{printed}");
+    }
+}
+
+#[test]
+#[ignore = "builds the command for release, which takes minutes: cargo test -p benches -- --ignored"]
+fn what_is_no_pool_starts_commands_only() {
+    let names = ["--contender", "xargs"];
+    let output =
+        benches("processes", &[&names[..], &["--only", "commands", "--quick", "--rounds", "1"]].concat());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let there = Command::new("xargs").arg("--version").output().is_ok();
+    assert!(
+        output.status.success() && printed.contains("xargs") && there != printed.contains("not on this"),
+        "{printed}"
+    );
 }
 
 #[test]

@@ -4,11 +4,20 @@ use super::{hand, ours, pools, runtimes};
 use crate::{
     contender::NotOffered,
     course,
-    lap::{Kind, Lap, Values},
+    lap::{Group, Kind, Lap, Values},
 };
 
 /// Ours, as the results name it.
 pub(crate) const OURS: &str = "ebbtide";
+/// The same with more tasks at a worker at a time.
+pub(crate) const MANY_CREDITS: &str = "ebbtide, 256 credits";
+/// The same, with a task for each of many requests that come at once.
+pub(crate) const SINGLY: &str = "ebbtide, submit_many";
+
+/// Whether it is ours, with another setting perhaps: `ebbtide, 256 credits`.
+pub(crate) fn is_ours(name: &str) -> bool {
+    name.split(',').next() == Some(OURS)
+}
 
 /// A contender of the race.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +26,8 @@ pub(crate) struct Entry {
     /// What is run in its name.
     pub(crate) about: &'static str,
     pub(crate) home: Home,
+    /// Where it takes part at all; that it cannot run there all the same is for it to say.
+    pub(crate) takes: fn(Kind) -> bool,
 }
 
 /// What must be there for a contender to run.
@@ -28,10 +39,21 @@ pub(crate) enum Home {
     Jvm,
     /// A node process of its own for the whole race.
     Node,
+    /// This program, with pools of processes: a process of its own for every scenario.
+    Processes,
+    /// JavaScript's pools, against those of processes: a node of its own for every scenario.
+    NodePools,
+    /// Python's pools: a Python of its own for every scenario.
+    PythonPools,
+}
+
+/// All that this program has as threads.
+fn threads(kind: Kind) -> bool {
+    kind.group() == Group::Threads
 }
 
 const fn rust(name: &'static str, about: &'static str) -> Entry {
-    Entry { name, about, home: Home::Rust }
+    Entry { name, about, home: Home::Rust, takes: threads }
 }
 
 /// Everybody.
@@ -57,20 +79,33 @@ pub(crate) const ALL: [Entry; 23] = [
         name: "jdk linked",
         about: "ThreadPoolExecutor, core = maximum, LinkedBlockingQueue",
         home: Home::Jvm,
+        takes: threads,
     },
     Entry {
         name: "jdk array",
         about: "ThreadPoolExecutor, core = maximum, ArrayBlockingQueue",
         home: Home::Jvm,
+        takes: threads,
     },
-    Entry { name: "jdk forkjoin", about: "ForkJoinPool, async mode", home: Home::Jvm },
+    Entry { name: "jdk forkjoin", about: "ForkJoinPool, async mode", home: Home::Jvm, takes: threads },
     Entry {
         name: "jdk scheduled",
         about: "the 1 ms job only: ScheduledThreadPoolExecutor, scheduleAtFixedRate",
         home: Home::Jvm,
+        takes: threads,
     },
-    Entry { name: "piscina", about: "worker threads, run() of an empty function", home: Home::Node },
-    Entry { name: "tinypool", about: "worker threads, run() of an empty function", home: Home::Node },
+    Entry {
+        name: "piscina",
+        about: "worker threads, run() of an empty function",
+        home: Home::Node,
+        takes: threads,
+    },
+    Entry {
+        name: "tinypool",
+        about: "worker threads, run() of an empty function",
+        home: Home::Node,
+        takes: threads,
+    },
 ];
 
 /// Runs a lap of one that lives in this program.

@@ -46,6 +46,7 @@ pub(crate) fn run<C: Contender>(lap: Lap) -> Result<Values, NotOffered> {
         Kind::MemoryQueued => memory::queued::<C>(lap),
         Kind::MemoryHandle => memory::with_handle::<C>(lap),
         Kind::MemoryWorker => memory::worker::<C>(lap),
+        _ => Err(NotOffered("this scenario is one of processes")),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
+use crate::worker_args::WorkerArgs;
 
 /// More than this many workers is taken for a typing error.
 const WORKERS_MOST: usize = 4_096;
@@ -29,10 +30,12 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run COMMAND once per line of the input, on a pool of workers that stops right
+    /// Run COMMAND once per line of the input, or give the line to a warm worker process; on a pool that stops right
     Run(Box<RunArgs>),
     /// Show a report that was written as JSON: as text, as a page with the timeline as a picture, or as the picture alone
     Report(ReportArgs),
+    /// Say what this machine can enforce: containment, memory limits, interpreters, open files
+    Doctor(DoctorArgs),
     /// Print a completion script for a shell
     #[command(hide = true)]
     Completions { shell: clap_complete::Shell },
@@ -51,30 +54,32 @@ pub(crate) enum Page {
     Ebbtide,
     Run,
     Report,
+    Doctor,
 }
 
 /// `ebbtide run`.
 #[derive(Debug, Args)]
 #[command(
-    about = "Run COMMAND once per line of the input, on a pool of workers that stops right",
+    about = "Run COMMAND once per line of the input, or give the line to a warm worker process; on a pool that stops right",
+    override_usage = USAGE,
     long_about = LONG_ABOUT,
     after_long_help = after_long_help()
 )]
 pub(crate) struct RunArgs {
-    /// How many commands run at once: N, or MIN..MAX to grow with the work
+    /// How many commands run, or worker processes are, at once: N, or MIN..MAX to grow with the work
     ///
     /// Default: 1 up to the number of processors.
     #[arg(short = 'w', long, value_name = "N|MIN..MAX", value_parser = workers)]
     pub(crate) workers: Option<Workers>,
 
-    /// How many lines may be read ahead and wait [default: as many as workers]
+    /// How many lines may be read ahead and wait [default: as many as workers; with --worker, times --credits]
     #[arg(long, value_name = "N", value_parser = queue)]
     pub(crate) queue: Option<usize>,
 
     /// The longest one task may run, all its attempts together [default: no limit]
     ///
-    /// Counted from its start. Then the command gets SIGTERM, and SIGKILL after --grace. A task that ran out
-    /// of time is not tried again. Durations: 90s, 1m30s, 250ms; a number without a unit is seconds.
+    /// Counted from its start. Then the command gets SIGTERM, and SIGKILL after --grace; a worker process is asked to cancel the task, gets
+    /// SIGTERM at half of --grace and SIGKILL at its end, and is replaced. A task that ran out of time is not tried again. Durations: 90s, 1m30s, 250ms; a number without a unit is seconds.
     #[arg(long, value_name = "D", value_parser = positive_duration)]
     pub(crate) timeout: Option<Duration>,
 
@@ -85,11 +90,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "D", default_value = "30s", value_parser = positive_duration)]
     pub(crate) deadline: Duration,
 
-    /// The time between SIGTERM and SIGKILL for a command that has to end (at most half of --deadline)
+    /// The time that a command, or a task in a worker process, has to end once it was asked (at most half of --deadline)
     #[arg(long, value_name = "D", default_value = "5s", value_parser = duration)]
     pub(crate) grace: Duration,
 
-    /// How often a command that failed is started again; the output of the last attempt is kept
+    /// How often a task that failed is tried again; the output of the last attempt is kept
+    ///
+    /// With --worker it also declares that running a task twice does no harm: only then one whose worker died under it is tried again, first
+    /// alone in a fresh process.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) retries: u32,
 
@@ -103,7 +111,7 @@ pub(crate) struct RunArgs {
     ///
     /// Columns: Seq Host Starttime JobRuntime Send Receive Exitval Signal Command, separated by tabs; a tab,
     /// newline, NUL or backslash in a command is written \t \n \0 \\. Each row is written before the task counts
-    /// as ended. A FILE that has rows is only taken with --resume or --resume-failed.
+    /// as ended; with --worker after its result is printed. A FILE that has rows is only taken with --resume or --resume-failed.
     #[arg(long, value_name = "FILE")]
     pub(crate) joblog: Option<PathBuf>,
 
@@ -130,7 +138,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, value_name = "never|soon|now", default_value_t = Halt::Never)]
     pub(crate) halt: Halt,
 
-    /// Print outputs as they are, or one JSON object per task
+    /// Print outputs and results as they are, or one JSON object per task
     #[arg(long, value_enum, value_name = "text|json", default_value_t = Format::Text)]
     pub(crate) output: Format,
 
@@ -146,8 +154,11 @@ pub(crate) struct RunArgs {
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
-    /// The command and its arguments; {} is replaced by the line
-    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, num_args = 1..)]
+    #[command(flatten)]
+    pub(crate) worker: WorkerArgs,
+
+    /// The command and its arguments; {} is replaced by the line. With --worker: arguments of the program, or of the interpreter
+    #[arg(help_heading = None, value_name = "COMMAND", required_unless_present = "worker", trailing_var_arg = true, num_args = 1..)]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -177,6 +188,18 @@ pub(crate) struct ReportArgs {
     pub(crate) svg: Option<PathBuf>,
 }
 
+/// `ebbtide doctor`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Exit codes:
+    0  everything that `ebbtide run` needs is there; what is missing makes it weaker, or rules out one kind of worker
+    1  something that it needs is missing")]
+pub(crate) struct DoctorArgs {
+    /// Print lines for a person, or one JSON object
+    #[arg(long, value_enum, value_name = "text|json", default_value_t = Format::Text)]
+    pub(crate) output: Format,
+}
+
 /// How many workers a pool may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Workers {
@@ -196,9 +219,9 @@ pub(crate) enum Halt {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// The commands' own output
+    /// For people
     Text,
-    /// One object per task and line
+    /// For programs
     Json,
 }
 
@@ -222,16 +245,27 @@ pub(crate) fn definition() -> clap::Command {
     Cli::command()
 }
 
+const USAGE: &str = "\
+ebbtide run [OPTIONS] [--] <COMMAND>...
+       ebbtide run [OPTIONS] --worker node:FILE[#EXPORT] [-- ARG...]
+       ebbtide run [OPTIONS] --worker python:MODULE:FUNCTION [-- ARG...]
+       ebbtide run [OPTIONS] --worker program:PATH [-- ARG...]";
+
 const LONG_ABOUT: &str = "\
-Run COMMAND once per line of the input, on a pool of workers that stops right.
+Run COMMAND once per line of the input, or give the line to a warm worker process; on a pool that stops right.
 
 Each line of the standard input (or of --input) is one task. COMMAND is started for it directly, never through a \
 shell, with {} replaced by the line wherever it occurs in an argument; without any {} the line is appended as the \
 last argument. The command's standard input is empty. Outputs are printed as each task ends and never mixed.
 
+With --worker each line is a JSON value, and the argument of a function in a process that stays: a Node.js file, a \
+Python function, or a program that speaks the worker protocol. It is started once, keeps what it has loaded, and \
+its memory, age and number of tasks can be limited. What the function returns is printed as one line of JSON; what \
+the worker prints goes to the standard error, with its name before each line.
+
 The first SIGINT, SIGTERM or SIGHUP stops: no more input is read, what runs finishes within --deadline, what waits \
-is returned. A second one (more than 250 ms later) forces: what runs is killed. A third ends the process. No command \
-and nothing a command started outlives the run, also when ebbtide itself is killed.";
+is returned. A second one (more than 250 ms later) forces: what runs is killed. A third ends the process. No command, \
+no worker and nothing they started outlives the run, also when ebbtide itself is killed.";
 
 fn after_long_help() -> String {
     format!("{DETAILS}\n\n{}\n\n{EXAMPLES}", exit::table())
@@ -239,28 +273,53 @@ fn after_long_help() -> String {
 
 const DETAILS: &str = "\
 Details:
-  {}            may stand in COMMAND itself; then a command that is not found fails its own task (127), not the run
+  {}            may stand in COMMAND itself; then a command that is not found fails its own task
+                (127), not the run
   empty lines   are skipped, as xargs does, and have no number
-  CR LF         the CR is part of the line (there is a warning); remove it with tr -d '\\r'
-  not UTF-8     bytes reach the command as they are; in JSON they are base64: \"input_base64\", \"stdout_base64\", …
+  CR LF         the CR is part of the line (there is a warning); remove it with tr -d '\\r'.
+                In JSON it is white space
+  not UTF-8     bytes reach the command as they are; in JSON they are base64: \"input_base64\",
+                \"stdout_base64\", …
   a NUL byte    in a line fails its task, no argument can hold one; --null separates at NUL
-  long lines    more than 10 MiB ends the reading (74); what the system cannot pass as an argument fails its task
-  big outputs   are spooled to an unlinked file in TMPDIR beyond 1 MiB; --output json keeps the first 1 MiB and
-                says \"stdout_truncated\" and \"stdout_bytes\"
+  long lines    more than 10 MiB ends the reading (74); what the system cannot pass as an
+                argument fails its task
+  big outputs   are spooled to an unlinked file in TMPDIR beyond 1 MiB; of a command's output
+                --output json keeps the first 1 MiB, and says \"stdout_truncated\" and
+                \"stdout_bytes\"
   json          fields: id input outcome exit_code signal stdout stderr attempts waited_ms ran_ms
                 outcomes: completed failed panicked cancelled timed_out killed crashed
                 abandoned returned
-  left-overs    what a command leaves running in its process group is killed when the command ends
-  --keep-order  the log tells what ended, not what was printed: after a SIGKILL of ebbtide itself outputs that still
-                waited for their turn are gone, and --resume does not run their commands again
-  --halt        the lines that were not run are left to resume, so the exit code is 10, unless none is left (1)";
+  left-overs    what a command leaves running in its process group is killed when it ends
+  --joblog      tells what ended, not what was printed: after a SIGKILL of ebbtide itself outputs
+                that still waited for their turn are gone, and --resume does not run their
+                commands again
+  --halt        the lines that were not run are left to resume, so the exit code is 10, unless
+                none is left (1)
+
+With --worker:
+  not JSON      a line that is no JSON value fails its task (error InvalidJson, which names the
+                line), and the run goes on; so does a result that is none (InvalidResult)
+  bytes         that a function returns are printed as a JSON string where they are UTF-8, else
+                as {\"base64\": …}
+  json          fields: id input outcome result error{name,message,stack} worker attempts
+                waited_ms ran_ms; input is the value itself, a string where the line is none
+  a dead worker costs what it was running: crashed, or killed where we ended it (--timeout,
+                --memory-hard). What it had not begun goes to another
+  no worker     that can be started at all ends the run (14) before anything is read
+  environment   workers have PATH HOME USER LOGNAME SHELL LANG LC_* TZ TMPDIR PYTHONPATH of ours,
+                and what --env names
+  --joblog      tells what was printed: after a SIGKILL of ebbtide itself no result is missing,
+                and what ended without a row comes a second time";
 
 const EXAMPLES: &str = "\
 Examples:
   find . -name '*.rs' | ebbtide run -- wc -l {}
   find . -print0 | ebbtide run -0 --workers 1..8 --output json -- sha256sum
   ebbtide run --input urls --joblog done.log --resume --timeout 1m --retries 2 -- curl -fsSO {}
-  seq 100 | ebbtide run --halt soon --report report.json -- ./step --number={}";
+  seq 100 | ebbtide run --halt soon --report report.json -- ./step --number={}
+  jq -c .[] images.json | ebbtide run --worker node:resize.js#thumbnail --memory-soft 400MiB
+  ls *.csv | jq -R . | ebbtide run --worker python:tables:load --joblog done.log --resume
+  seq 1000 | ebbtide run --worker program:./primes --max-tasks 100 -- --fast";
 
 /// `N` or `MIN..MAX` (`MIN..=MAX` too): at least one, MIN not above MAX.
 fn workers(text: &str) -> Result<Workers, String> {
@@ -293,7 +352,7 @@ fn queue(text: &str) -> Result<usize, String> {
 }
 
 /// `90s`, `1m 30s`, `250ms`; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string()).and_then(year);
     }
@@ -302,7 +361,7 @@ fn duration(text: &str) -> Result<Duration, String> {
         .and_then(year)
 }
 
-fn positive_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("must be more than zero".to_owned()),
         some => Ok(some),
@@ -340,6 +399,13 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_needs_no_command_and_may_have_arguments() {
+        assert!(parse(&["--worker", "node:x.js"]).unwrap().command.is_empty());
+        let args = parse(&["--worker", "program:./x", "-w", "2", "--", "--fast"]).unwrap();
+        assert_eq!(args.command, ["--fast"]);
+    }
+
+    #[test]
     fn workers_are_a_number_or_a_range() {
         assert_eq!(workers("3"), Ok(Workers { min: 3, max: 3 }));
         assert_eq!(workers("1..4"), Ok(Workers { min: 1, max: 4 }));
@@ -370,6 +436,11 @@ mod tests {
             (&["--worksers", "3", "--", "true"], "--worksers"),
             (&["--halt", "sometimes", "--", "true"], "--halt"),
             (&[], "COMMAND"),
+            (&["--worker", "ruby:x.rb"], "--worker"),
+            (&["--memory-soft", "1MiB", "--", "true"], "--worker"),
+            (&["--worker", "node:x.js", "--memory-hard", "much"], "--memory-hard"),
+            (&["--worker", "node:x.js", "--max-tasks", "0"], "--max-tasks"),
+            (&["--worker", "node:x.js", "--credits", "0"], "--credits"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.to_string().contains(option), "{error}");

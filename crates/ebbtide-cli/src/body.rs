@@ -11,7 +11,8 @@ use ebbtide::{CancelReason, CancelToken, Cancelled, Context, Crashed, Killed, St
 use crate::args::Halt;
 use crate::bell::Bell;
 use crate::job::{Job, Outputs, Record};
-use crate::joblog::{JobLog, Row};
+use crate::joblog::Row;
+use crate::ledger::Ledger;
 use crate::runner::{Asks, Attempt, Budget, Keep, Launcher, Verdict, attempt};
 use crate::stop::{Cause, Stopper};
 use crate::template::{Template, quoted};
@@ -23,7 +24,7 @@ use crate::{clock, messages};
 pub(crate) struct Shared {
     pub(crate) template: Template,
     pub(crate) launcher: Launcher,
-    pub(crate) log: Option<JobLog>,
+    pub(crate) log: Option<Arc<Ledger>>,
     pub(crate) stopper: Arc<Stopper>,
     pub(crate) window: Arc<Window>,
     pub(crate) budget: Budget,
@@ -193,11 +194,7 @@ fn log(shared: &Shared, job: &Job, argv: &[OsString], end: End, record: &Record,
         signal: record.signal.unwrap_or(0),
         command: quoted(argv),
     };
-    if let Err(error) = log.add(&row) {
-        // The row is not lost: it stands in our messages.
-        messages::say(format_args!("{error}; its row was:\n{}", String::from_utf8_lossy(&row.to_line())));
-        shared.stopper.stop(Cause::JobLog);
-    }
+    log.add(&row);
 }
 
 /// A command tells its failure itself; what happened around it only we can tell.
@@ -246,6 +243,8 @@ fn outcome(end: End, record: &Record) -> Result<(), Box<dyn Error + Send + Sync>
             Timed::NotOut => "stop",
         })
         .into()),
-        Verdict::Crashed => Err(Crashed { exit_code: record.exit_code, signal: record.signal }.into()),
+        Verdict::Crashed => {
+            Err(Crashed { exit_code: record.exit_code, signal: record.signal, ..Crashed::default() }.into())
+        }
     }
 }

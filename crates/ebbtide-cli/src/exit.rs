@@ -23,14 +23,17 @@ pub(crate) const NOT_FOUND: u8 = 127;
 
 /// Every code `ebbtide run` can end with.
 pub(crate) const TABLE: &[Row] = &[
-    Row { code: OK, meaning: "every task completed: its command ended with exit code 0" },
+    Row {
+        code: OK,
+        meaning: "every task completed: its command ended with exit code 0, its worker gave a result",
+    },
     Row { code: FAILED, meaning: "some task failed, crashed, panicked or ran out of time" },
     Row { code: USAGE, meaning: "usage: a wrong option, or a job log that belongs to other work" },
     Row { code: LEFT, meaning: "stopped, and something is left to resume: returned or unread lines" },
     Row { code: DEADLINE, meaning: "the deadline of a stop passed and tasks were cancelled" },
-    Row { code: KILLED, meaning: "a command did not obey at a stop and was killed" },
+    Row { code: KILLED, meaning: "a command or a worker did not obey at a stop and was killed" },
     Row { code: LAW, meaning: "the accounting does not add up (never; please report it)" },
-    Row { code: START, meaning: "the pool or its guardian could not be started" },
+    Row { code: START, meaning: "the pool, its guardian or its workers could not be started" },
     Row { code: ABANDONED, meaning: "a task was abandoned" },
     Row { code: FORCED, meaning: "forced by a second signal" },
     Row { code: IO, meaning: "input or output: unreadable input, closed stdout, full disk" },

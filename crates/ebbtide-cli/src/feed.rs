@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ebbtide::{Completions, Pool, Stateless, TaskId};
+use ebbtide::{Completions, TaskId};
 
-use crate::body::{self, Shared};
 use crate::input::{Lines, Next};
 use crate::job::Job;
 use crate::resume::{Line, Resume};
-use crate::stop::Cause;
-use crate::window::Entry;
+use crate::stop::{Cause, Stopper};
+use crate::template::Template;
+use crate::window::{Entry, Window};
+use crate::work::Work;
+use crate::workers::Answer;
 use crate::{clock, messages};
 
 /// The tasks that were accepted and are not printed.
@@ -26,6 +28,8 @@ pub(crate) struct Fed {
     pub(crate) refused: Vec<Vec<u8>>,
     /// Lines that an earlier run had done.
     pub(crate) skipped: u64,
+    /// Lines that became tasks.
+    pub(crate) accepted: u64,
 }
 
 /// Whether there was input left.
@@ -41,11 +45,12 @@ pub(crate) enum Unread {
 pub(crate) struct Feeder {
     pub(crate) lines: Lines,
     pub(crate) resume: Resume,
-    pub(crate) pool: Arc<Pool<Stateless>>,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) template: Template,
+    pub(crate) work: Arc<Work>,
+    pub(crate) stopper: Arc<Stopper>,
+    pub(crate) window: Arc<Window>,
     pub(crate) jobs: Arc<Jobs>,
-    pub(crate) done: Completions<()>,
-    pub(crate) timeout: Option<std::time::Duration>,
+    pub(crate) done: Completions<Answer>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +67,8 @@ impl Jobs {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
     }
 
-    fn insert(&self, id: TaskId, job: Arc<Job>) {
+    /// Adds a task, before its end may be taken out of the completions.
+    pub(crate) fn insert(&self, id: TaskId, job: Arc<Job>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, job);
     }
 }
@@ -82,12 +88,13 @@ impl Feeder {
             fed.unread = Unread::Something;
         }
         fed.skipped = self.resume.skipped();
+        fed.accepted = order;
         self.done.close();
         fed
     }
 
     fn step(&mut self, order: &mut u64, fed: &mut Fed) -> Step {
-        let line = match self.lines.next(self.shared.stopper.stopped()) {
+        let line = match self.lines.next(self.stopper.stopped()) {
             Ok(Next::Line(line)) => line,
             Ok(Next::Stopped) => return Step::Stop,
             Ok(Next::End) => match self.resume.end() {
@@ -96,24 +103,25 @@ impl Feeder {
             },
             Err(error) => return self.give_up(Cause::Input, error),
         };
-        let seq = match self.resume.next(&self.shared.template, &line) {
+        let seq = match self.resume.next(&self.template, &line) {
             Ok(Line::ToDo(seq)) => seq,
             Ok(Line::Done) => return Step::Again,
             Err(error) => return self.give_up(Cause::OtherWork, format_args!("the job log {error}")),
         };
-        if seq == 1 && line.ends_with(b"\r") {
+        // In JSON it is white space.
+        if seq == 1 && line.ends_with(b"\r") && matches!(*self.work, Work::Commands(_)) {
             messages::note(
                 "the lines end with CR LF; the CR is part of the argument (tr -d '\\r' removes it)",
             );
         }
         let read = clock::now();
-        if self.shared.window.enter(line.len()) == Entry::Shut {
+        if self.window.enter(line.len()) == Entry::Shut {
             fed.refused.push(line);
             return Step::Stop;
         }
         let job = Arc::new(Job::new(seq, *order, line, read));
-        if self.submit(Arc::clone(&job)) == Step::Stop {
-            self.shared.window.leave(job.line.len(), 0);
+        if self.submit(&job) == Step::Stop {
+            self.window.leave(job.line.len(), 0);
             fed.refused.push(job.line.clone());
             return Step::Stop;
         }
@@ -121,20 +129,15 @@ impl Feeder {
         Step::Again
     }
 
-    fn submit(&self, job: Arc<Job>) -> Step {
-        let (shared, mine) = (Arc::clone(&self.shared), Arc::clone(&job));
-        let mut task = self.pool.task(format!("line {} ({})", job.seq, messages::short(&job.line)));
-        if let Some(timeout) = self.timeout {
-            task = task.timeout(timeout);
-        }
-        match task.submit_fallible(move |task| body::run(&shared, &mine, task)) {
+    fn submit(&self, job: &Arc<Job>) -> Step {
+        match self.work.submit(job) {
             Ok(handle) => {
-                self.jobs.insert(handle.id(), job);
+                self.jobs.insert(handle.id(), Arc::clone(job));
                 self.done.push(handle);
                 Step::Again
             }
             Err(error) => {
-                if self.shared.stopper.state().cause.is_none() {
+                if self.stopper.state().cause.is_none() {
                     return self.give_up(Cause::Pool, error);
                 }
                 Step::Stop
@@ -144,7 +147,7 @@ impl Feeder {
 
     fn give_up(&self, cause: Cause, why: impl std::fmt::Display) -> Step {
         messages::say(why);
-        self.shared.stopper.stop(cause);
+        self.stopper.stop(cause);
         Step::Stop
     }
 }

@@ -1,9 +1,10 @@
 //! A task of the run: its line, and what its end left for the printer.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::runner::Capture;
+use crate::workers::Tries;
 
 /// One line and its place in the input.
 #[derive(Debug)]
@@ -15,12 +16,13 @@ pub(crate) struct Job {
     pub(crate) line: Vec<u8>,
     pub(crate) read: Instant,
     record: Mutex<Option<Record>>,
+    tries: Mutex<Tries>,
 }
 
 /// What the body of a task leaves behind, whatever its outcome.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// Commands that were started.
+    /// Commands that were started, or requests that a worker had.
     pub(crate) attempts: u32,
     /// From the line being read to the start.
     pub(crate) waited: Duration,
@@ -34,6 +36,33 @@ pub(crate) struct Record {
     pub(crate) outputs: Option<Outputs>,
     /// Why a command could not be started or its output not be kept.
     pub(crate) problem: Option<String>,
+    /// What is known of a task that was for a worker process; its result is what `outputs` has as standard output.
+    pub(crate) reply: Option<Reply>,
+}
+
+/// What is known of a task of a worker process, beside its result.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// The name of the worker that had it last.
+    pub(crate) worker: Option<String>,
+    pub(crate) error: Option<Problem>,
+}
+
+/// Why a task of a worker process has no result.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Problem {
+    pub(crate) name: String,
+    pub(crate) message: String,
+    pub(crate) stack: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.name.as_str(), self.message.as_str()) {
+            (name, "") => f.write_str(name),
+            (name, message) => write!(f, "{name}: {message}"),
+        }
+    }
 }
 
 /// What a command wrote.
@@ -45,12 +74,17 @@ pub(crate) struct Outputs {
 
 impl Job {
     pub(crate) fn new(seq: u64, order: u64, line: Vec<u8>, read: Instant) -> Job {
-        Job { seq, order, line, read, record: Mutex::new(None) }
+        Job { seq, order, line, read, record: Mutex::new(None), tries: Mutex::default() }
     }
 
     /// Leaves the record for the printer.
     pub(crate) fn leave(&self, record: Record) {
         *self.record.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
+    }
+
+    /// What is known of the attempts, where worker processes make them.
+    pub(crate) fn tries(&self) -> MutexGuard<'_, Tries> {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes what the body left.
@@ -70,6 +104,7 @@ impl Record {
             signal: None,
             outputs: None,
             problem: None,
+            reply: None,
         }
     }
 

@@ -7,11 +7,14 @@ mod args;
 mod bell;
 mod body;
 mod clock;
+mod crew;
+mod doctor;
 mod exit;
 mod feed;
 mod input;
 mod job;
 mod joblog;
+mod ledger;
 mod messages;
 mod output;
 mod pages;
@@ -27,6 +30,9 @@ mod signals;
 mod stop;
 mod template;
 mod window;
+mod work;
+mod worker_args;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -44,6 +50,7 @@ fn main() -> ExitCode {
     };
     ExitCode::from(match cli.command {
         args::Command::Run(args) => run::run(&args),
+        args::Command::Doctor(args) => doctor::doctor(&args),
         args::Command::Report(args) => show::show(&args),
         args::Command::Completions { shell } => pages::completions(shell),
         args::Command::Man { page } => pages::man(page),

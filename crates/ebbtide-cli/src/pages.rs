@@ -20,6 +20,7 @@ pub(crate) fn man(page: Page) -> u8 {
     let chosen = match page {
         Page::Ebbtide => Some(definition),
         Page::Run => definition.find_subcommand("run").cloned().map(|run| run.name("ebbtide-run")),
+        Page::Doctor => definition.find_subcommand("doctor").cloned().map(|page| page.name("ebbtide-doctor")),
         Page::Report => definition.find_subcommand("report").cloned().map(|page| page.name("ebbtide-report")),
     };
     let mut roff = Vec::new();

@@ -1,22 +1,27 @@
 //! `ebbtide run`: one thread reads and submits, one listens to signals, this one prints and, at the end, accounts.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use ebbtide::{Outcome, Pool, Report, Shutdown, Stateless};
+use ebbtide::{Completions, Outcome, Outcomes, Report, Shutdown};
+use rustix::event::{PollFd, PollFlags};
 
 use crate::args::RunArgs;
 use crate::clock::{self, millis};
+use crate::crew::Crew;
 use crate::exit::{self, Ending, Facts, Law};
-use crate::feed::{Fed, Unread};
+use crate::feed::{Fed, Feeder, Jobs, Unread};
+use crate::job::Job;
 use crate::output::{Bytes, Printable, Printer};
 use crate::prepare::{self, Prepared};
 use crate::progress::Progress;
 use crate::report::{ReportFile, RunReport};
 use crate::signals::{self, Meaning};
 use crate::stop::{Cause, Deadline, Stage, Stopper};
-use crate::{feed, messages, report};
+use crate::work::{Ended, Settled, Work};
+use crate::workers::{Answer, Beginning, Heard};
+use crate::{messages, report};
 
 /// Runs it all and gives the exit code.
 pub(crate) fn run(args: &RunArgs) -> u8 {
@@ -36,57 +41,149 @@ pub(crate) fn run(args: &RunArgs) -> u8 {
 }
 
 fn work(args: &RunArgs, prepared: Prepared, begun: Instant) -> u8 {
-    let Prepared { pool, stopper, feeder, jobs, done, printer, report } = prepared;
-    if let Err(error) = listen(&stopper, &pool) {
-        messages::say(format_args!("cannot listen to signals: {error}"));
-        return exit::START;
+    let Prepared { work, stopper, feeder, jobs, done, printer, report, heard } = prepared;
+    let crew = work.crew();
+    let cannot = |what: &str, error: std::io::Error| {
+        messages::say(format_args!("cannot {what}: {error}"));
+        exit::START
+    };
+    if let Err(error) = listen(&stopper, &crew) {
+        return cannot("listen to signals", error);
     }
-    let progress = if args.quiet { Progress::none() } else { Progress::on_a_terminal() };
-    let fed = std::thread::Builder::new().name("input".to_owned()).spawn(move || feeder.feed());
-    let fed = match fed {
-        Ok(fed) => fed,
-        Err(error) => {
-            messages::say(format_args!("cannot start a thread: {error}"));
-            return exit::START;
+    let telling = match heard.as_ref().map(|heard| heard.tell(&stopper)).transpose() {
+        Ok(telling) => telling,
+        Err(error) => return cannot("start a thread", error),
+    };
+    let mut tally = Tally::default();
+    let mut fed = Fed::default();
+    if heard.as_ref().map_or(Beginning::Ready, |heard| wait_for_workers(heard, &stopper)) != Beginning::Broken
+    {
+        let threads = settle(work, jobs, done).and_then(|ends| Ok((ends, start_feeding(feeder)?)));
+        let (ends, feeding) = match threads {
+            Ok(threads) => threads,
+            Err(error) => return cannot("start a thread", error),
+        };
+        let progress = if args.quiet { Progress::none() } else { Progress::on_a_terminal() };
+        let mut printing = Printing { printer, stopper: &stopper, progress, tally };
+        ends.into_iter().for_each(|(job, ended)| printing.print(job, *ended));
+        printing.progress.finish();
+        tally = printing.tally;
+        // The feeder does not panic; if it did, what it had accepted is still accounted for.
+        let lost = |_| Fed { unread: Unread::Something, accepted: tally.ended(), ..Fed::default() };
+        fed = feeding.join().unwrap_or_else(lost);
+    }
+    let account = Account { begun, fed, tally, stopper: &stopper };
+    let code = account.close(&crew, report);
+    if let (Some(heard), Some(telling)) = (heard, telling) {
+        heard.close();
+        // It does not panic either.
+        let _ = telling.join();
+    }
+    code
+}
+
+/// Lines that have ended, on their way to be printed; as many as the window lets in at most.
+type Ends = mpsc::Receiver<(Arc<Job>, Box<Ended>)>;
+
+/// Settles what ends, on a thread of its own: whoever does not read what we print holds up neither the next attempt at a line, nor the
+/// keeping of large results on disk.
+fn settle(work: Arc<Work>, jobs: Arc<Jobs>, done: Completions<Answer>) -> std::io::Result<Ends> {
+    let (out, ends) = mpsc::channel();
+    let settle = move || {
+        while let Some(finished) = done.take() {
+            let Some(job) = jobs.remove(finished.id) else { continue };
+            match work.settle(&job, finished) {
+                Settled::Again(handle) => {
+                    jobs.insert(handle.id(), job);
+                    done.push(handle);
+                }
+                // Whoever prints does so to the end.
+                Settled::Ended(ended) => drop(out.send((job, ended))),
+            }
         }
     };
-    let mut printing = Printing { printer, jobs, stopper: &stopper, progress, returned: Vec::new() };
-    let (mut ended, mut bad) = (0, 0);
-    while let Some(finished) = done.take() {
-        let outcome = match &finished.result {
-            Ok(()) => Outcome::Completed,
-            Err(error) => error.outcome(),
-        };
-        ended += 1;
-        bad += u64::from(outcome != Outcome::Completed);
-        printing.progress.show(ended, bad);
-        printing.print(finished.id, outcome);
+    std::thread::Builder::new().name("settle".to_owned()).spawn(settle).map(|_| ends)
+}
+
+fn start_feeding(feeder: Feeder) -> std::io::Result<std::thread::JoinHandle<Fed>> {
+    std::thread::Builder::new().name("input".to_owned()).spawn(move || feeder.feed())
+}
+
+/// Nothing is read before the first worker is ready: if none can be started, nothing has begun. A stop that comes meanwhile has nobody to
+/// wait for.
+fn wait_for_workers(heard: &Heard, stopper: &Stopper) -> Beginning {
+    loop {
+        let mut fds = [
+            PollFd::from_borrowed_fd(heard.known(), PollFlags::IN),
+            PollFd::from_borrowed_fd(stopper.stopped(), PollFlags::IN),
+        ];
+        let polled = rustix::event::poll(&mut fds, None);
+        let beginning = heard.beginning();
+        if beginning == Beginning::Unknown && polled.is_ok() && !fds[1].revents().is_empty() {
+            return match stopper.state().cause {
+                Some(Cause::Pool) => Beginning::Broken,
+                Some(cause) => {
+                    stopper.abort(cause);
+                    beginning
+                }
+                None => beginning,
+            };
+        }
+        if beginning != Beginning::Unknown {
+            return beginning;
+        }
     }
-    printing.progress.finish();
-    let mut returned = printing.returned;
-    returned.sort_unstable_by_key(|(seq, _)| *seq);
-    // The feeder does not panic; if it did, what it had accepted is still accounted for.
-    let fed = fed.join().unwrap_or_else(|_| Fed { unread: Unread::Something, ..Fed::default() });
-    let account = Account { begun, fed, returned, stopper: &stopper };
-    account.close(&pool, report)
 }
 
 struct Printing<'a> {
     printer: Printer,
-    jobs: Arc<feed::Jobs>,
     stopper: &'a Stopper,
     progress: Progress,
+    tally: Tally,
+}
+
+/// The lines that have ended, counted beside the pool.
+#[derive(Debug, Default)]
+struct Tally {
+    outcomes: Outcomes,
+    /// Those of them after the stop began.
+    during: Outcomes,
     returned: Vec<(u64, Vec<u8>)>,
 }
 
+impl Tally {
+    fn ended(&self) -> u64 {
+        self.outcomes.total()
+    }
+
+    fn count(outcomes: &mut Outcomes, outcome: Outcome) {
+        *match outcome {
+            Outcome::Completed => &mut outcomes.completed,
+            Outcome::Failed => &mut outcomes.failed,
+            Outcome::Panicked => &mut outcomes.panicked,
+            Outcome::Cancelled => &mut outcomes.cancelled,
+            Outcome::TimedOut => &mut outcomes.timed_out,
+            Outcome::Killed => &mut outcomes.killed,
+            Outcome::Crashed => &mut outcomes.crashed,
+            Outcome::Abandoned => &mut outcomes.abandoned,
+            Outcome::Returned => &mut outcomes.returned,
+        } += 1;
+    }
+}
+
 impl Printing<'_> {
-    fn print(&mut self, id: ebbtide::TaskId, outcome: Outcome) {
-        let Some(job) = self.jobs.remove(id) else { return };
-        if outcome == Outcome::Returned {
-            self.returned.push((job.seq, job.line.clone()));
+    fn print(&mut self, job: Arc<Job>, ended: Ended) {
+        let Ended { outcome, record, row } = ended;
+        Tally::count(&mut self.tally.outcomes, outcome);
+        if self.stopper.state().cause.is_some() {
+            Tally::count(&mut self.tally.during, outcome);
         }
-        let record = job.take();
-        if let Err(error) = self.printer.add(Printable { job, record, outcome: outcome.as_str() }) {
+        let ended = self.tally.ended();
+        self.progress.show(ended, ended - self.tally.outcomes.completed);
+        if outcome == Outcome::Returned {
+            self.tally.returned.push((job.seq, job.line.clone()));
+        }
+        if let Err(error) = self.printer.add(Printable { job, record, outcome: outcome.as_str(), row }) {
             messages::say(format_args!("{error}; stopping: what runs may finish"));
             self.stopper.stop(Cause::Output);
         }
@@ -94,12 +191,12 @@ impl Printing<'_> {
 }
 
 /// Signals, for the rest of the process's life.
-fn listen(stopper: &Arc<Stopper>, pool: &Arc<Pool<Stateless>>) -> std::io::Result<()> {
-    let (stopper, pool) = (Arc::clone(stopper), Arc::clone(pool));
+fn listen(stopper: &Arc<Stopper>, crew: &Crew) -> std::io::Result<()> {
+    let (stopper, crew) = (Arc::clone(stopper), crew.clone());
     signals::listen(move |signal, meaning| match meaning {
         Meaning::Stop => {
             stopper.stop(Cause::Signal(signal));
-            note_who_runs(&pool, signals::name(signal));
+            note_who_runs(&crew, signals::name(signal));
         }
         Meaning::Force => {
             stopper.force(Cause::Signal(signal));
@@ -114,9 +211,9 @@ fn end_now() {
     std::process::exit(i32::from(exit::FORCED));
 }
 
-fn note_who_runs(pool: &Pool<Stateless>, signal: &str) {
+fn note_who_runs(crew: &Crew, signal: &str) {
     const MOST: usize = 8;
-    let running = pool.stats().running_tasks;
+    let running = crew.running();
     let mut text = format!("{signal}: stopping; no more input is read, {} running", running.len());
     for (index, task) in running.iter().take(MOST).enumerate() {
         let before = if index == 0 { ": " } else { ", " };
@@ -137,14 +234,15 @@ fn note_who_runs(pool: &Pool<Stateless>, signal: &str) {
 struct Account<'a> {
     begun: Instant,
     fed: Fed,
-    returned: Vec<(u64, Vec<u8>)>,
+    tally: Tally,
     stopper: &'a Stopper,
 }
 
 impl Account<'_> {
     /// Ends the pool, writes the report, says what is left, gives the exit code.
-    fn close(self, pool: &Pool<Stateless>, file: Option<ReportFile>) -> u8 {
-        let ended = match pool.shutdown(Shutdown::drain()).wait() {
+    fn close(mut self, crew: &Crew, file: Option<ReportFile>) -> u8 {
+        self.tally.returned.sort_unstable_by_key(|(seq, _)| *seq);
+        let ended = match crew.shutdown(Shutdown::drain()).wait() {
             Ok(report) => report,
             Err(error) => {
                 messages::say(format_args!("the pool did not end: {error}"));
@@ -154,20 +252,23 @@ impl Account<'_> {
         let facts = self.facts(&ended);
         let mut code = exit::code(&facts);
         if let Some(file) = file
-            && let Err(error) = file.write(&self.report(&ended, code))
+            && let Err(error) = file.write(&self.report(crew, &ended, code))
         {
             messages::say(error);
             code = exit::code(&Facts { trouble: Some(exit::IO), ..facts });
         }
-        if self.stopper.state().cause.is_some() || facts.failed > 0 {
-            self.note_what_is_left(&ended);
+        let nothing_begun = code == exit::START && self.fed.accepted == 0;
+        if !nothing_begun && (self.stopper.state().cause.is_some() || facts.failed > 0) {
+            self.note_what_is_left();
         }
         code
     }
 
     fn facts(&self, ended: &Report) -> Facts {
-        let (outcomes, state) = (&ended.outcomes, self.stopper.state());
-        let holds = ended.accepted == outcomes.total() && ended.queued + ended.running == 0;
+        let (outcomes, state) = (&self.tally.outcomes, self.stopper.state());
+        // The pool's book and our own: what was submitted again is several tasks to the one and a line to the other.
+        let holds =
+            ended.law_holds() && ended.queued + ended.running == 0 && self.fed.accepted == outcomes.total();
         let by_deadline = if state.deadline == Deadline::Missed { outcomes.cancelled } else { 0 };
         let killed_late = outcomes.killed - self.stopper.killed().min(outcomes.killed);
         Facts {
@@ -185,7 +286,7 @@ impl Account<'_> {
         }
     }
 
-    fn report<'r>(&self, ended: &'r Report, exit_code: u8) -> RunReport<'r> {
+    fn report<'r>(&self, crew: &Crew, ended: &'r Report, exit_code: u8) -> RunReport<'r> {
         let state = self.stopper.state();
         RunReport {
             format: report::FORMAT,
@@ -200,15 +301,15 @@ impl Account<'_> {
             stop_ms: ended.duration.as_secs_f64() * 1_000.0,
             deadline_ms: ended.deadline.as_secs_f64() * 1_000.0,
             grace_ms: ended.grace.as_secs_f64() * 1_000.0,
-            accepted: ended.accepted,
+            accepted: self.fed.accepted,
             queued: ended.queued,
             running: ended.running,
-            outcomes: ended.outcomes,
-            during: ended.during,
+            outcomes: self.tally.outcomes,
+            during: crew.during(ended, self.tally.during),
             rejected: ended.rejected,
             skipped: self.fed.skipped,
             unread: self.fed.unread == Unread::Something,
-            returned: self.returned.iter().map(|(_, line)| Bytes(line.clone())).collect(),
+            returned: self.tally.returned.iter().map(|(_, line)| Bytes(line.clone())).collect(),
             refused: self.fed.refused.iter().cloned().map(Bytes).collect(),
             workers: &ended.workers,
             timeline: &ended.timeline,
@@ -217,11 +318,11 @@ impl Account<'_> {
         }
     }
 
-    fn note_what_is_left(&self, ended: &Report) {
+    fn note_what_is_left(&self) {
         let stopped = self.stopper.state().cause.is_some();
         let mut text = String::from(if stopped { "stopped:" } else { "ended:" });
         for outcome in Outcome::ALL {
-            let count = ended.outcomes.get(outcome);
+            let count = self.tally.outcomes.get(outcome);
             if count > 0 {
                 let _ = write!(text, " {count} {outcome},");
             }

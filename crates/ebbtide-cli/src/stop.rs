@@ -5,20 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use ebbtide::{Pool, Shutdown, Stateless};
+use ebbtide::Shutdown;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use crate::args::Halt;
 use crate::bell::Bell;
 use crate::clock::{self, timespec};
+use crate::crew::{Crew, pool_deadline, pool_grace};
 use crate::exit;
 use crate::output::Patience;
 use crate::window::Window;
 
-/// What the pool gets on top of the command's own grace: a killed command is reaped and logged within it, so that the
-/// pool never has to abandon the thread that waits for it.
-const MARGIN: Duration = Duration::from_secs(2);
+/// What a forced end may take: the kernel needs a moment for what was killed.
+const FORCED: Duration = Duration::from_secs(6);
 
 /// Why the run was stopped before the end of its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(crate) enum Cause {
     Input,
     /// The job log belongs to other work.
     OtherWork,
-    /// The pool refused a task although nobody had stopped it.
+    /// The pool refused a task although nobody had stopped it, or none of its workers can be started.
     Pool,
 }
 
@@ -57,7 +57,7 @@ pub(crate) enum Stage {
 /// Everything anybody needs to stop the run.
 #[derive(Debug)]
 pub(crate) struct Stopper {
-    pool: Arc<Pool<Stateless>>,
+    crew: Crew,
     window: Arc<Window>,
     deadline: Duration,
     grace: Duration,
@@ -104,14 +104,14 @@ impl Cause {
 
 impl Stopper {
     pub(crate) fn new(
-        pool: Arc<Pool<Stateless>>,
+        crew: Crew,
         window: Arc<Window>,
         deadline: Duration,
         grace: Duration,
     ) -> std::io::Result<Stopper> {
         let patience = Patience { force: Arc::new(Bell::new()?), until: OnceLock::new() };
         Ok(Stopper {
-            pool,
+            crew,
             window,
             deadline,
             grace,
@@ -120,17 +120,6 @@ impl Stopper {
             state: Mutex::default(),
             killed: AtomicU64::new(0),
         })
-    }
-
-    /// What the pool is given to end a task that was asked: longer than the command's own way from SIGTERM to SIGKILL.
-    pub(crate) fn pool_grace(grace: Duration) -> Duration {
-        grace + MARGIN
-    }
-
-    /// A deadline that leaves the pool that grace (it takes at most half of what is not reserve). The command's own deadline
-    /// is kept by [`Stopper::watch`], for the pool counts what it abandons, and we what we kill.
-    pub(crate) fn pool_deadline(grace: Duration) -> Duration {
-        Stopper::pool_grace(grace) * 3
     }
 
     /// Keeps the deadline, on a thread of its own: a tenth of it is reserve, the grace comes before that, and when what is left
@@ -162,17 +151,20 @@ impl Stopper {
     pub(crate) fn stop(&self, cause: Cause) {
         if self.advance(Stage::Stopping, cause) {
             // Later than our own deadline: it is for the case that we fail.
-            let within = self.deadline + Stopper::pool_deadline(self.grace);
-            let mode = Shutdown::stop().within(within).grace(Stopper::pool_grace(self.grace));
-            drop(self.pool.shutdown(mode));
+            let margin = self.crew.margin();
+            let within = self.deadline + pool_deadline(self.grace, margin);
+            let mode = Shutdown::stop().within(within).grace(pool_grace(self.grace, margin));
+            drop(self.crew.shutdown(mode));
         }
     }
 
     /// No more input; what runs is asked to end, and killed after the grace.
     pub(crate) fn abort(&self, cause: Cause) {
         if self.advance(Stage::Aborting, cause) {
-            let within = Stopper::pool_deadline(self.grace);
-            drop(self.pool.shutdown(Shutdown::abort().within(within).grace(Stopper::pool_grace(self.grace))));
+            let margin = self.crew.margin();
+            let within = pool_deadline(self.grace, margin);
+            let mode = Shutdown::abort().within(within).grace(pool_grace(self.grace, margin));
+            drop(self.crew.shutdown(mode));
         }
     }
 
@@ -180,7 +172,7 @@ impl Stopper {
     pub(crate) fn force(&self, cause: Cause) {
         if self.advance(Stage::Forced, cause) {
             self.patience.force.ring();
-            drop(self.pool.shutdown(Shutdown::abort().within(3 * MARGIN).grace(MARGIN)));
+            drop(self.crew.shutdown(Shutdown::abort().within(FORCED).grace(self.crew.margin())));
         }
     }
 

@@ -22,6 +22,13 @@ impl Template {
         Template { arguments }
     }
 
+    /// What worker processes are given is the line alone: `words` only say whose work it is, and nothing in them is replaced.
+    pub(crate) fn of_requests(words: &[OsString]) -> Template {
+        let mut arguments: Vec<_> = words.iter().map(|word| vec![word.as_bytes().to_vec()]).collect();
+        arguments.push(vec![Vec::new(), Vec::new()]);
+        Template { arguments }
+    }
+
     /// The program, when it does not depend on the line.
     pub(crate) fn program(&self) -> Option<&OsStr> {
         match self.arguments.first().map(Vec::as_slice) {
@@ -95,6 +102,12 @@ mod tests {
     fn without_a_hole_the_line_is_the_last_argument() {
         assert_eq!(fill(&["wc", "-l"], "a;b"), ["wc", "-l", "a;b"]);
         assert_eq!(fill(&["echo", "{", "}"], "x"), ["echo", "{", "}", "x"]);
+    }
+
+    #[test]
+    fn the_words_of_requests_have_no_holes() {
+        let template = Template::of_requests(&["node:{}.js".into(), "{}".into()]);
+        assert_eq!(template.fill(b"[1]"), ["node:{}.js", "{}", "[1]"]);
     }
 
     #[test]

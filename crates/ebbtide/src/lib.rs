@@ -74,6 +74,10 @@
 //! | [`abandoned_cap`](PoolBuilder::abandoned_cap) | as many as `workers` may be | – |
 //! | [`timing`](PoolBuilder::timing): one task in | 64 | [`TIMING_SAMPLE`](policy::TIMING_SAMPLE) |
 //! | [`stack_size`](PoolBuilder::stack_size) | the platform's | – |
+//! | [`credits`](PoolBuilder::credits): tasks at a worker process at a time, while they are short | 16 | [`CREDITS`](policy::CREDITS) |
+//! | [`start_timeout`](PoolBuilder::start_timeout) of a worker process | 30 s | [`START_TIMEOUT`](policy::START_TIMEOUT) |
+//! | [`max_body`](PoolBuilder::max_body) of a request or reply | 64 MiB | [`MAX_BODY`](policy::MAX_BODY) |
+//! | [`spares`](PoolBuilder::spares), [`memory`](PoolBuilder::memory) limits, [`snapshots`](PoolBuilder::snapshots) of worker processes | none | – |
 //! | unread [`events`](Pool::events) per stream | 1024 | [`EVENTS`](policy::EVENTS) |
 //! | jobs of a pool at a time ([`Job`], [`OneShot`]) | 1000000 | [`JOBS`](policy::JOBS) |
 //! | who runs is looked at every | 100 ms | [`LOOK`](policy::LOOK) |
@@ -129,6 +133,11 @@ pub use worker::init;
 #[cfg(target_os = "linux")]
 pub use worker::process::{self, init};
 
+#[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+pub use worker::remote::{Memory, Processes, WorkerCommand};
+
+pub use bytesize::ByteSize;
+
 #[cfg(feature = "tokio")]
 pub use app::Tasks;
 pub use app::{App, AppBuilder, AppPlan, AppState, Closed, Part, PlanStep, Running, Status, StopHandle};
@@ -166,6 +175,7 @@ pub use task::{
 };
 pub use worker::{
     craft::{AfterPanic, WorkerInfo},
+    output::OutputSource,
     reason::RetireReason,
 };
 

@@ -7,8 +7,8 @@
 //! 40 000 samples each, 2 000 in a debug build, a million with `EBBTIDE_LONG=1`; `EBBTIDE_SAMPLES` is any number.
 #![cfg(not(any(loom, shuttle)))]
 #![expect(clippy::print_stderr, reason = "the table is what one runs this for")]
-#![expect(clippy::disallowed_methods, reason = "a thread of the test's own")]
 
+use std::fmt::Write as _;
 use std::{
     collections::BTreeMap,
     panic::resume_unwind,
@@ -52,6 +52,7 @@ struct Pair {
 }
 
 /// Runs `scene` for every sample: it gives what the other thread does, and what this one does and then sees.
+#[expect(clippy::disallowed_methods, reason = "the test's own threads")]
 fn litmus(name: &str, table: &[(Seen, Grade)], mut scene: impl FnMut(&mut dyn FnMut(Job)) -> Seen) {
     let samples = samples();
     let pair = Arc::new(Pair { round: AtomicU64::new(0), done: AtomicU64::new(0) });
@@ -100,21 +101,17 @@ fn grade(name: &str, table: &[(Seen, Grade)], counts: &BTreeMap<Seen, u64>, samp
     for (seen, grade) in table {
         let count = counts.get(seen).copied().unwrap_or_default();
         let grade = format!("{grade:?}").to_lowercase();
-        lines += &row(count, &grade, seen);
+        let _ = writeln!(lines, "  {count:>11}  {grade:<11}  {seen}");
     }
     for (seen, count) in counts {
         if !table.iter().any(|(known, grade)| known == seen && *grade != Grade::Forbidden) {
-            lines += &row(*count, "forbidden", seen);
+            let _ = writeln!(lines, "  {count:>11}  forbidden    {seen}");
             forbidden.push(*seen);
         }
     }
     eprint!("{lines}");
     assert_eq!(counts.values().sum::<u64>(), samples);
     assert!(forbidden.is_empty(), "{name}: {forbidden:?}\n{lines}");
-}
-
-fn row(count: u64, grade: &str, seen: Seen) -> String {
-    format!("  {count:>11}  {grade:<11}  {seen}\n")
 }
 
 fn outcome(mut handle: Handle<()>) -> Outcome {

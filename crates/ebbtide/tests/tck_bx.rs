@@ -124,8 +124,9 @@ fn bx_07_priorities_and_first_come_first_served_within_them() {
 fn bx_09_a_handle_says_why_there_is_no_value() {
     let pool = Pool::builder().workers(1..=1).grace(Duration::from_millis(50)).build().unwrap();
     let (ledger, gate) = (Ledger::new(), Gate::new());
-    let crashed = ledger
-        .keep(pool.submit_fallible(|_| Err::<(), _>(Crashed { exit_code: None, signal: Some(9) })).unwrap());
+    let crashed = ledger.keep(
+        pool.submit_fallible(|_| Err::<(), _>(Crashed { signal: Some(9), ..Crashed::default() })).unwrap(),
+    );
     assert_eq!(failure(crashed).to_string(), "the task crashed: ended by signal 9");
     let pass = gate.clone();
     let stubborn = ledger.keep(pool.task("stubborn").submit(move |_| pass.pass()).unwrap());

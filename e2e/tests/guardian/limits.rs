@@ -79,16 +79,18 @@ fn malformed_requests_end_a_guardian_with_a_reason() {
         frame.extend(body);
         frame
     };
+    // Two counts, sixteen bytes of bounds, strings.
+    let strings = |counts: &[u8; 8], strings: &[u8]| spawn(&[&counts[..], &[0; 16], strings].concat());
     for (request, words) in [
         (vec![255; 16], "a frame of 4294967299 bytes"),
         (vec![1, 0, 0, 0], "a frame of 5 bytes"),
         ([12, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].to_vec(), "unknown frame kind 9"),
         (spawn(b""), "ends too early"),
         // Two billion arguments are announced, none comes.
-        (spawn(&[0, 0, 0, 128, 0, 0, 0, 0, 65, 0]), "ends too early"),
-        (spawn(b"\x01\0\0\0\0\0\0\0true"), "ends too early"),
-        (spawn(b"\x01\0\0\0\0\0\0\0true\0more\0"), "too late"),
-        (spawn(b"\x01\0\0\0\0\0\0\0true\0"), "without its descriptors"),
+        (strings(&[0, 0, 0, 128, 0, 0, 0, 0], b"A\0"), "ends too early"),
+        (strings(&[1, 0, 0, 0, 0, 0, 0, 0], b"true"), "ends too early"),
+        (strings(&[1, 0, 0, 0, 0, 0, 0, 0], b"true\0more\0"), "too late"),
+        (strings(&[1, 0, 0, 0, 0, 0, 0, 0], b"true\0"), "without its descriptors"),
     ] {
         let (said, code) = talk(&request);
         assert!(said.contains(words), "{request:?}: {said}");

@@ -68,17 +68,21 @@ pub(crate) fn named_files(paper: &Source, files: &[Source]) -> Vec<String> {
     findings
 }
 
-/// A function of that name right under a `#[test]`, or in the list of a harness of its own (`("name", name)`).
+/// A function of that name right under a `#[test]`, or a row of the list of a harness of its own (`("name", function)`, on one line or on several).
 fn is_test(text: &str, name: &str) -> bool {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let function = format!("fn {name}()");
     let place = lines.iter().position(|line| line.trim_start_matches("pub ").starts_with(&function));
-    let listed = text.contains(&format!("(\"{name}\""));
-    place.is_some_and(|place| {
-        let above =
-            lines[..place].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("//"));
-        listed || above.clone().any(|line| line.starts_with("#[test]"))
-    })
+    let row = format!("\"{name}\",");
+    let listed = text.contains(&format!("({row}")) || lines.contains(&row.as_str());
+    listed
+        || place.is_some_and(|place| {
+            let above = lines[..place]
+                .iter()
+                .rev()
+                .take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+            above.clone().any(|line| line.starts_with("#[test]"))
+        })
 }
 
 fn quoted(text: &str) -> Vec<(usize, String)> {

@@ -26,7 +26,7 @@ const LAYERS: [&[&str]; 8] = [
 ];
 
 /// The decisions there are. A new one is added here; one that loses its first line is missed.
-const DECISIONS: [&str; 8] = [
+const DECISIONS: [&str; 10] = [
     "app/order.rs",
     "app/plan.rs",
     "http/verdict.rs",
@@ -35,6 +35,8 @@ const DECISIONS: [&str; 8] = [
     "pool/roster.rs",
     "report/critical.rs",
     "schedule/timetable.rs",
+    "worker/remote/death.rs",
+    "worker/remote/flights.rs",
 ];
 
 /// What a decision must not reach: anything that blocks, fails, reads the world or tells the time. (`Arc` is plain data.)

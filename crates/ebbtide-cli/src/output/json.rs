@@ -6,11 +6,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::printer::Printable;
 use super::sink::OutputError;
 use crate::clock::millis;
-use crate::job::Outputs;
+use crate::job::{Outputs, Problem, Record, Reply};
 use crate::runner::Capture;
 
 /// Bytes as a JSON value: a string where they are UTF-8, else `{"base64": "…"}`.
@@ -65,6 +66,33 @@ struct Line<'a> {
     error: Option<&'a str>,
 }
 
+/// The object of a task of a worker process. Of `result` and `error` exactly one is there; `input` is the JSON value, or the line where that
+/// is none.
+#[derive(Serialize)]
+struct Replied<'a> {
+    id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<Input<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_base64: Option<String>,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Problem>,
+    worker: Option<&'a str>,
+    attempts: u32,
+    waited_ms: u64,
+    ran_ms: u64,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Input<'a> {
+    Json(&'a RawValue),
+    Text(&'a str),
+}
+
 /// The object of a task that `--dry-run` would run.
 #[derive(Serialize)]
 struct Plan<'a> {
@@ -78,6 +106,9 @@ struct Plan<'a> {
 
 /// The object of `ended`, with its newline.
 pub(super) fn line(ended: &mut Printable) -> Result<Vec<u8>, OutputError> {
+    if ended.record.as_ref().is_some_and(|record| record.reply.is_some()) {
+        return replied(ended);
+    }
     let (input, input_base64) = text(&ended.job.line);
     let mut kept = [Kept::default(), Kept::default()];
     if let Some(Outputs { stdout, stderr }) = ended.record.as_mut().and_then(|record| record.outputs.as_mut())
@@ -107,6 +138,39 @@ pub(super) fn line(ended: &mut Printable) -> Result<Vec<u8>, OutputError> {
         error: record.and_then(|record| record.problem.as_deref()),
     };
     write(&line)
+}
+
+fn replied(ended: &mut Printable) -> Result<Vec<u8>, OutputError> {
+    let mut bytes = Vec::new();
+    if let Some(outputs) = ended.record.as_mut().and_then(|record| record.outputs.as_mut()) {
+        outputs.stdout.read(|piece| {
+            bytes.extend_from_slice(piece);
+            Ok::<_, OutputError>(())
+        })?;
+    }
+    let (input, input_base64) = text(&ended.job.line);
+    let input = input.map(|input| raw(input).map_or(Input::Text(input), Input::Json));
+    let Some(Record { reply: Some(Reply { worker, error }), attempts, waited, ran, .. }) = &ended.record
+    else {
+        return Ok(Vec::new());
+    };
+    write(&Replied {
+        id: ended.job.seq,
+        input,
+        input_base64,
+        outcome: ended.outcome,
+        result: std::str::from_utf8(&bytes).ok().and_then(raw),
+        error: error.as_ref(),
+        worker: worker.as_deref(),
+        attempts: *attempts,
+        waited_ms: millis(*waited),
+        ran_ms: millis(*ran),
+    })
+}
+
+/// The text as JSON, where it is that.
+fn raw(text: &str) -> Option<&RawValue> {
+    serde_json::from_str(text).ok()
 }
 
 /// The object of a task that `--dry-run` would run, with its newline.

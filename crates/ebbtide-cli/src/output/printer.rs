@@ -7,6 +7,8 @@ use super::json;
 use super::sink::{OutputError, Patience, Sink};
 use crate::args::Format;
 use crate::job::{Job, Record};
+use crate::joblog::Row;
+use crate::ledger::Ledger;
 use crate::window::Window;
 
 /// A task that has ended, to be printed.
@@ -16,6 +18,8 @@ pub(crate) struct Printable {
     /// What its body left; nothing when it never ran, or panicked.
     pub(crate) record: Option<Record>,
     pub(crate) outcome: &'static str,
+    /// Written into the job log once it is printed.
+    pub(crate) row: Option<Row>,
 }
 
 /// Prints on the thread that calls it, and makes room in the window.
@@ -26,6 +30,7 @@ pub(crate) struct Printer {
     out: Sink,
     err: Sink,
     window: Arc<Window>,
+    ledger: Option<Arc<Ledger>>,
     /// After the first failure nothing more is printed.
     state: State,
 }
@@ -45,12 +50,18 @@ enum State {
 impl Printer {
     pub(crate) fn of_ending(format: Format, window: Arc<Window>, patience: &Arc<Patience>) -> Printer {
         let (out, err) = (Sink::stdout(patience), Sink::stderr(patience));
-        Printer { format, order: Order::OfEnding, out, err, window, state: State::Prints }
+        Printer { format, order: Order::OfEnding, out, err, window, ledger: None, state: State::Prints }
     }
 
     pub(crate) fn of_input(format: Format, window: Arc<Window>, patience: &Arc<Patience>) -> Printer {
         let order = Order::OfInput { next: 0, early: BTreeMap::new() };
         Printer { order, ..Printer::of_ending(format, window, patience) }
+    }
+
+    /// The rows of what is printed go there.
+    #[must_use]
+    pub(crate) fn with_ledger(self, ledger: Option<Arc<Ledger>>) -> Printer {
+        Printer { ledger, ..self }
     }
 
     /// Prints it when it is its turn, and then those that waited for it.
@@ -83,6 +94,10 @@ impl Printer {
         };
         if printed.is_err() {
             self.state = State::Mute;
+        }
+        // A row says that a result was printed: what nobody saw runs again when the run is resumed.
+        if let (State::Prints, Some(ledger), Some(row)) = (&self.state, &self.ledger, &ended.row) {
+            ledger.add(row);
         }
         let spooled = ended.record.as_ref().map_or(0, Record::spooled);
         self.window.leave(ended.job.line.len(), spooled);

@@ -183,7 +183,7 @@ impl AppBuilder {
         let alarm = BrokenAlarm::new();
         let heard = alarm.clone();
         builder.also_on_event(move |event| heard.hear(event));
-        let pool = Arc::new(builder.build()?);
+        let pool = Arc::new(builder.finish()?);
         let own = Some(pool.deadline()).filter(|deadline| *deadline != policy::DEADLINE);
         let part = PoolPart::new(Arc::clone(&pool), warm, alarm);
         self.declare(name, ComponentKind::Pool, Arc::new(part), needs, None);

@@ -37,26 +37,26 @@ const STACK_MIN: usize = 16 * 1024;
 /// Every option has a default; the table of them is in the [crate's documentation](crate#defaults).
 #[must_use = "a builder builds nothing until `build`"]
 pub struct PoolBuilder<I: Isolation> {
-    options: Options,
-    craft: Craft<I>,
+    pub(super) options: Options,
+    pub(super) craft: Craft<I>,
 }
 
-struct Options {
-    name: String,
+pub(super) struct Options {
+    pub(super) name: String,
     workers: RangeInclusive<usize>,
     queue: usize,
     reserve: Option<usize>,
     when_full: WhenFull,
     idle_timeout: IdleTimeout,
     deadline: Duration,
-    grace: Duration,
+    pub(super) grace: Duration,
     warm: Warm,
     retirement: Retirement,
     renew: Renew,
     surge: usize,
     intensity: (u32, Duration),
     abandoned_cap: Option<usize>,
-    snapshot_box: Duration,
+    pub(super) snapshot_box: Duration,
     timing: Timing,
     old_first: bool,
     decorator: Option<Decorator>,
@@ -65,6 +65,9 @@ struct Options {
     owned: Option<Held>,
     sources: Vec<Source>,
     hook: Option<Hook>,
+    /// What its worker processes are, if that is what they are.
+    #[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+    pub(super) remote: Option<super::processes::Remote>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +104,8 @@ impl PoolBuilder<Stateless> {
             owned: None,
             sources: Vec::new(),
             hook: None,
+            #[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+            remote: None,
         };
         Self { options, craft: Craft::stateless() }
     }
@@ -365,16 +370,16 @@ impl<I: Isolation> PoolBuilder<I> {
         &self.options.sources
     }
 
-    /// Builds the pool.
-    ///
-    /// # Errors
-    /// [`BuildError`] names the first option that is wrong or contradicts another. A program compiled with
-    /// `panic = "abort"` is refused: there a panicking task would end the process.
-    pub fn build(self) -> Result<Pool<I>, BuildError> {
+    /// Builds the pool, whatever its workers are.
+    pub(crate) fn finish(self) -> Result<Pool<I>, BuildError> {
         let Self { options, mut craft } = self;
         options.check::<I>(&craft)?;
         let has_size = if craft.measure.is_some() { HasSize::Yes } else { HasSize::No };
         craft.limits = options.retirement.check(has_size)?;
+        #[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+        if let Some(remote) = &options.remote {
+            remote.settle(&mut craft, &options)?;
+        }
         craft.handover = match (options.old_first, &craft.save) {
             (true, _) => Handover::OldFirst,
             (false, Some(_)) => Handover::NewFirstFromSnapshot,
@@ -425,6 +430,26 @@ impl<I: Isolation> PoolBuilder<I> {
         }
         Ok(Pool::from_core(core))
     }
+}
+
+macro_rules! build {
+    ($([$($generics:tt)*] $isolation:ty;)*) => {$(
+        impl<$($generics)*> PoolBuilder<$isolation> {
+        /// Builds the pool.
+        ///
+        /// # Errors
+        /// [`BuildError`] names the first option that is wrong or contradicts another. A program compiled with
+        /// `panic = "abort"` is refused: there a panicking task would end the process.
+            pub fn build(self) -> Result<Pool<$isolation>, BuildError> {
+                self.finish()
+            }
+        }
+    )*};
+}
+
+build! {
+    [] Stateless;
+    [S: 'static] Threads<S>;
 }
 
 impl Options {

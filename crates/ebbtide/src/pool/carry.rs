@@ -31,7 +31,14 @@ impl<I: Isolation> Core<I> {
             Do::Unpark(thread) => thread.unpark(),
             Do::Call(wakers) => wakers.into_iter().for_each(wait::wake),
             Do::Return(lane, reason) => self.return_waiting(lane, &reason),
-            Do::Abort(seat) => seat.abort(),
+            Do::Abort(seat, grace) => {
+                seat.abort();
+                if let Some(post) = seat.post() {
+                    post.ask_all(grace);
+                }
+            }
+            Do::Recall(post) => post.recall(),
+            Do::Nudge(post) => post.nudge(),
             Do::EndAll(lane) => self.end_all(lane),
             Do::GiveUp(lane) => self.give_up_all(lane),
             Do::Join(id, thread) => {

@@ -14,6 +14,7 @@ use crate::{
     task::{
         id::{TaskId, WorkerId},
         outcome::Outcomes,
+        post::Post,
         seat::{Seat, Sighting},
     },
     timer::Alarm,
@@ -42,6 +43,7 @@ pub(crate) struct Control {
     pub(crate) peak: usize,
     pub(crate) started: u64,
     pub(crate) build: (Duration, u64),
+    pub(crate) retired: BTreeMap<RetireReason, u64>,
     pub(crate) shut: bool,
     pub(crate) terminated: bool,
 }
@@ -116,6 +118,7 @@ impl Control {
             peak: 0,
             started: 0,
             build: (Duration::ZERO, 0),
+            retired: BTreeMap::new(),
             shut: false,
             terminated: false,
         }
@@ -195,7 +198,12 @@ pub(crate) enum Do {
     Call(Vec<std::task::Waker>),
     /// Ends tasks that were taken out of the queue as returned.
     Return(u32, crate::task::outcome::ReturnReason),
-    Abort(Arc<Seat>),
+    /// Asks everybody at a seat to cancel; so much is left until they are ended.
+    Abort(Arc<Seat>, Duration),
+    /// Takes back what was sent ahead to a worker process.
+    Recall(Arc<dyn Post>),
+    /// A worker process has an order.
+    Nudge(Arc<dyn Post>),
     /// Abandons the tasks that still run in a lane.
     EndAll(u32),
     /// Abandons whoever is still there in a lane.

@@ -14,26 +14,26 @@ use super::{
 use crate::{
     clock::Moment,
     policy::{IdleTimeout, LOOK, Priority},
-    queue::{Accepted, Arrival, Effect, Overflow, Queue, Take, Tray},
+    queue::{Accepted, Arrival, Effect, NotTaken, Overflow, Queue, Take, Tray},
     sync::{
         self, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{
         cell::AnyCell,
-        entry::Entry,
+        entry::{Body, Entry},
         gate::{self, Entrance, GUEST, Gate, Here, Home, HomeId, Make, Place, Refusal, RoomTicket, TaskInfo},
         header::Wrap,
         id::{TaskId, WorkerId},
         isolation::Isolation,
-        outcome::{CancelReason, Outcome, Outcomes},
+        outcome::{CancelReason, Outcome, Outcomes, ReturnReason},
         seat::{Order, Seat},
     },
     timer::Alarm,
     worker::{
         craft::{Craft, Snapshot},
         reason::RetireReason,
-        thread::{Came, Employer, Next, ThreadWorker, WITHOUT_ORDER},
+        thread::{Came, Employer, Next, Notice, ThreadWorker, WITHOUT_ORDER},
     },
 };
 
@@ -160,7 +160,7 @@ impl<I: Isolation> Core<I> {
             seat: Arc::clone(&seat),
             craft: Arc::clone(&self.craft),
             employer: core,
-            seed: None,
+            seed: Mutex::new(None),
             tray: Arc::new(Tray::new(GUEST, lane)),
         };
         worker.run_as_guest(entry);
@@ -282,7 +282,12 @@ impl<I: Isolation> Home for Core<I> {
         let reason = header.reason().unwrap_or(CancelReason::Abort);
         // Rung at whether its run is to be seen yet or not: a body that takes its token later finds the request itself.
         let seats = self.control.lock().seats_at(header.worker());
-        seats.iter().for_each(|seat| seat.ring(header.id(), reason.clone()));
+        for seat in &seats {
+            seat.ring(header.id(), reason.clone());
+            if let Some(post) = seat.post() {
+                post.ask(header.id(), &reason, self.config.grace);
+            }
+        }
         self.abandon_later(cell, self.config.grace);
     }
 
@@ -402,9 +407,72 @@ impl<I: Isolation> Employer<I> for Core<I> {
         seat.set_size(size);
         self.renewal.size_changed(self);
     }
+
+    fn next_now(&self, tray: &Tray<I>) -> Option<Entry<I>> {
+        let (entry, effect) = self.queue.take_now(tray);
+        self.apply(effect);
+        entry
+    }
+
+    fn give_back(&self, seat: &Seat, entries: Vec<Entry<I>>) {
+        let mut not_taken = Vec::new();
+        // The first one last: each goes to the front.
+        for entry in entries.into_iter().rev() {
+            match self.queue.give_back(entry) {
+                Ok(effect) => self.apply(effect),
+                Err(entry) => not_taken.push(entry),
+            }
+        }
+        let ended = not_taken.into_iter().rev();
+        let returned: Vec<_> = ended.filter_map(|(entry, why)| self.end_unbegun(seat, entry, why)).collect();
+        if !returned.is_empty() {
+            // They are older than what was returned out of the queue.
+            self.returned.lock().insert(0, returned);
+        }
+    }
+
+    fn died_young(&self, cause: &Arc<str>) {
+        self.worker_died_young(cause);
+    }
+
+    fn rouse(&self, seat: &Seat) {
+        self.queue.rouse(seat.id);
+        if let Some(thread) = seat.thread() {
+            thread.unpark();
+        }
+    }
+
+    fn tell(&self, notice: Notice) {
+        self.send(notice.into());
+    }
+
+    fn is_heard(&self) -> bool {
+        self.hub.is_watched() || self.renewal.watches()
+    }
 }
 
 impl<I: Isolation> Core<I> {
+    /// Ends a task that was taken, has not begun and is not taken back. Gives it if it leaves.
+    fn end_unbegun(&self, seat: &Seat, entry: Entry<I>, why: NotTaken) -> Option<Entry<I>> {
+        let reason = match why {
+            NotTaken::Asked => {
+                let header = match &entry.body {
+                    Body::Cell(cell) => cell.header(),
+                    Body::Inline(_) => unreachable!("only a task with a header can be asked"),
+                };
+                let reason = header.reason().unwrap_or(CancelReason::Abort);
+                seat.count_shared(reason.outcome());
+                self.unusual(entry.id, header.name(), reason.outcome());
+                entry.end_cancelled(reason);
+                return None;
+            }
+            NotTaken::Stopped => ReturnReason::PoolStopped,
+            NotTaken::Broken(cause) => ReturnReason::Broken(cause),
+        };
+        seat.count_shared(Outcome::Returned);
+        entry.end_returned(&reason).then_some(entry)
+    }
+
     /// Sleeps until woken, or until the idle timeout: then the roster is asked whether the worker is still wanted. One that is kept
     /// sleeps without a timeout the next time; it must ask for work before, for the wake-up may have come with the timeout.
     fn sleep(&self, seat: &Seat, patience: Patience) -> Patience {

@@ -22,9 +22,8 @@ use crate::{
     error::RejectReason,
     queue::{Intake, LaneIntake},
     report::{Mode, Turn},
-    sync::{self, atomic::Ordering},
+    sync,
     task::{
-        cell::AnyCell,
         id::WorkerId,
         isolation::Isolation,
         outcome::ReturnReason,
@@ -111,10 +110,15 @@ impl<I: Isolation> Core<I> {
                 phase::Action::CloseToOutside => self.narrow(lane, LaneIntake::ChildrenOnly, todo),
                 phase::Action::CloseAndReturn => {
                     self.narrow(lane, LaneIntake::Closed, todo);
+                    control
+                        .lane_seats(lane)
+                        .filter_map(|seat| seat.post())
+                        .for_each(|post| todo.push(Do::Recall(post)));
                     todo.push(Do::Return(lane, ReturnReason::PoolStopped));
                 }
                 phase::Action::AskAll => {
-                    control.lane_seats(lane).for_each(|seat| todo.push(Do::Abort(Arc::clone(seat))));
+                    let grace = grace_left(control, lane, now);
+                    control.lane_seats(lane).for_each(|seat| todo.push(Do::Abort(Arc::clone(seat), grace)));
                 }
                 phase::Action::EndAll => todo.push(Do::EndAll(lane)),
                 phase::Action::GiveUp => todo.push(Do::GiveUp(lane)),
@@ -161,9 +165,14 @@ impl<I: Isolation> Core<I> {
                 Action::Snapshot { id } => self.ask_for_snapshot(control, id),
                 Action::Retire { id, why } => {
                     if let Some(desk) = control.desks.get_mut(&id) {
-                        desk.why = Some(why);
+                        if desk.why.replace(why).is_none() {
+                            *control.retired.entry(why).or_default() += 1;
+                        }
                         desk.seat.order(Order::Leave);
                         self.queue.rouse(id);
+                        if let Some(post) = desk.seat.post() {
+                            todo.push(Do::Nudge(post));
+                        }
                     }
                     todo.push(Do::Send(Event::WorkerRetiring { worker: id, reason: why }));
                 }
@@ -195,8 +204,13 @@ impl<I: Isolation> Core<I> {
         }
         let employer: Arc<dyn Employer<I>> = core;
         let tray = self.queue.hire(id, lane);
-        let worker =
-            ThreadWorker { seat: Arc::clone(&seat), craft: Arc::clone(&self.craft), employer, seed, tray };
+        let worker = ThreadWorker {
+            seat: Arc::clone(&seat),
+            craft: Arc::clone(&self.craft),
+            employer,
+            seed: sync::Mutex::new(seed),
+            tray,
+        };
         let thread =
             sync::spawn(name.to_string(), self.craft.stack_size, move || worker.run()).map_err(|error| {
                 // Nothing lies on its tray: there is nobody to be woken for it.
@@ -228,6 +242,9 @@ impl<I: Isolation> Core<I> {
         let Some(desk) = control.desks.get(&id) else { return };
         desk.seat.order(Order::Snapshot);
         self.queue.rouse(id);
+        if let Some(post) = desk.seat.post() {
+            post.nudge();
+        }
         let me = Weak::clone(&self.me);
         let alarm = Alarm::at(Moment::now().plus(self.config.snapshot_box), move || {
             if let Some(core) = me.upgrade() {
@@ -272,6 +289,11 @@ impl<I: Isolation> Core<I> {
         self.drive(|control, now, todo| (self.failed_start(control, id, cause, now, todo), ()));
     }
 
+    /// A worker ended before it had done anything: the next is started after a pause, and too many of them break the pool.
+    pub(crate) fn worker_died_young(&self, cause: &Arc<str>) {
+        self.drive(|control, now, _| (control.roster.died_young(cause, now), ()));
+    }
+
     pub(crate) fn worker_due(&self, id: WorkerId, why: RetireReason) {
         self.drive(|control, _, _| (control.roster.due(id, why, &self.unserved()), ()));
     }
@@ -279,6 +301,7 @@ impl<I: Isolation> Core<I> {
     pub(crate) fn worker_leaves(&self, id: WorkerId, why: RetireReason) {
         self.drive(|control, _, todo| {
             todo.push(Do::Send(Event::WorkerRetiring { worker: id, reason: why }));
+            *control.retired.entry(why).or_default() += 1;
             control.roster.leaves(id, why);
             // It takes no more: whoever it was woken for must be looked after.
             (control.roster.review(&self.unserved()), ())
@@ -361,62 +384,13 @@ impl<I: Isolation> Core<I> {
         });
     }
 
-    /// After its grace a task that was asked and did not obey is abandoned.
-    pub(crate) fn abandon_later(&self, cell: &Arc<dyn AnyCell>, after: Duration) {
-        let (me, weak) = (Weak::clone(&self.me), Arc::downgrade(cell));
-        let ring = move || {
-            if let (Some(core), Some(cell)) = (me.upgrade(), weak.upgrade()) {
-                core.abandon_task(&cell);
-            }
-        };
-        let old = {
-            let mut control = self.control.lock();
-            // Set under the lock: one that rings at once must find itself there to be taken away.
-            let alarm = Alarm::at(Moment::now().plus(after), ring);
-            control.asked.insert(cell.header().id(), alarm)
-        };
-        drop(old);
-    }
-
-    fn abandon_task(&self, cell: &Arc<dyn AnyCell>) {
-        let header = cell.header();
-        let seat = {
-            let mut control = self.control.lock();
-            let alarm = control.asked.remove(&header.id());
-            drop(alarm);
-            control.seat_of(header.worker(), header.id())
-        };
-        match seat {
-            Some(seat) => {
-                let run = seat.run_of(header.id());
-                if run.is_some() {
-                    self.abandon(&seat, run);
-                }
-            }
-            // Taken and not begun, or ended and not settled: look again.
-            None if header.is_running() => self.abandon_later(cell, Duration::from_millis(10)),
-            None => {}
-        }
-    }
-
-    /// Takes a run from its worker. The worker is no member any more.
-    fn abandon(&self, seat: &Arc<Seat>, run: Option<u64>) {
-        let count = || {
-            self.abandoned.fetch_add(1, Ordering::AcqRel);
-        };
-        let Some(sighting) = seat.abandon(run, count) else { return };
-        let task = Some(sighting.task);
-        self.give_up(seat, Some(sighting));
-        self.send(Event::WorkerAbandoned { worker: seat.id, task });
-    }
-
     /// What lies on the tray of one who is gone is for the others; the roster is asked afterwards whether somebody is missing.
     fn dismiss(&self, id: WorkerId, todo: &mut Todo) {
         let effect = self.queue.dismiss(id);
         effect.worker.into_iter().for_each(|thread| todo.push(Do::Unpark(thread)));
     }
 
-    fn give_up(&self, seat: &Arc<Seat>, sighting: Option<crate::task::seat::Sighting>) {
+    pub(super) fn give_up(&self, seat: &Arc<Seat>, sighting: Option<crate::task::seat::Sighting>) {
         self.drive(|control, now, todo| {
             let drafts = control.procedures.iter_mut().map(|procedure| &mut procedure.draft);
             drafts.for_each(|draft| draft.worker_abandoned(seat, sighting.clone(), now));
@@ -549,41 +523,12 @@ impl<I: Isolation> Core<I> {
             (due, Alarm::at(due, ring))
         });
     }
+}
 
-    pub(crate) fn end_all(&self, lane: u32) {
-        let seats: Vec<_> = self.control.lock().lane_seats(lane).cloned().collect();
-        seats.iter().for_each(|seat| self.abandon(seat, None));
-    }
-
-    /// The deadline has come: whoever is still there, in a task or outside of one, is given up.
-    pub(crate) fn give_up_all(&self, lane: u32) {
-        self.end_all(lane);
-        let seats: Vec<_> = self.control.lock().lane_seats(lane).cloned().collect();
-        for seat in seats.iter().filter(|seat| seat.id != crate::task::gate::GUEST) {
-            self.give_up(seat, None);
-            self.send(Event::WorkerAbandoned { worker: seat.id, task: None });
-        }
-        self.end_late(lane, Duration::from_millis(1));
-    }
-
-    /// One that was given up had taken a task and not begun it: nobody saw it run.
-    fn somebody_is_late(&self, control: &Control) -> bool {
-        control.desks.is_empty() && control.guests.is_empty() && self.balance(control).running > 0
-    }
-
-    /// Abandons what those who were given up have begun since: what is taken is begun at once, unless the machine is very busy.
-    fn end_late(&self, lane: u32, again: Duration) {
-        let seats: Vec<_> = {
-            let control = self.control.lock();
-            control.abandoned.values().filter(|seat| seat.lane == lane).cloned().collect()
-        };
-        seats.iter().for_each(|seat| self.abandon(seat, None));
-        let me = Weak::clone(&self.me);
-        if !seats.is_empty() && again < Duration::from_secs(2) {
-            let ring = move || me.upgrade().into_iter().for_each(|core| core.end_late(lane, again * 2));
-            Alarm::at(Moment::now().plus(again), ring).leave();
-        }
-    }
+/// What is left of the grace of a generation that was just aborted.
+fn grace_left(control: &mut Control, lane: u32, now: Moment) -> Duration {
+    let tick = control.crew(lane).and_then(|crew| crew.passage.next_tick());
+    tick.map_or(Duration::ZERO, |end| end.since(now))
 }
 
 /// What a caller asks of a generation, with the pool's defaults filled in.

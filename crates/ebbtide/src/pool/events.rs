@@ -25,7 +25,7 @@ use crate::{
         outcome::Outcome,
         wait::{self, Wakers},
     },
-    worker::reason::RetireReason,
+    worker::{output::OutputSource, reason::RetireReason, thread::Notice},
 };
 
 /// Something that happened in a pool.
@@ -122,11 +122,54 @@ pub enum Event {
         /// Why.
         why: JobEnd,
     },
+    /// A worker process wrote or logged a line. Only told while somebody listens; the pool keeps the tail in any case, for when it dies.
+    WorkerOutput {
+        /// The worker.
+        worker: WorkerId,
+        /// The task it was for, as far as known.
+        task: Option<TaskId>,
+        /// Where it came from.
+        source: OutputSource,
+        /// The line, cut at 8 KiB, without its end.
+        text: String,
+    },
+    /// A worker process ended although nobody had asked it to, or was ended by force.
+    WorkerDied {
+        /// The worker.
+        worker: WorkerId,
+        /// How, and its last words.
+        how: Arc<str>,
+    },
+    /// A task whose worker died under it is tried again, alone on a worker of its own.
+    TaskQuarantined {
+        /// The task.
+        task: TaskId,
+        /// Which attempt begins.
+        attempt: u32,
+    },
+    /// A limit on workers cannot be held, and is not any more: they would be replaced without end.
+    LimitIgnored {
+        /// Which, and why.
+        why: Arc<str>,
+    },
     /// The workers cannot be started; what waited was returned.
     Broken {
         /// Why.
         cause: Arc<str>,
     },
+}
+
+impl From<Notice> for Event {
+    fn from(notice: Notice) -> Self {
+        match notice {
+            Notice::Output { worker, task, source, text } => {
+                Self::WorkerOutput { worker, task, source, text }
+            }
+            Notice::Died { worker, how } => Self::WorkerDied { worker, how },
+            Notice::Quarantined { task, attempt } => Self::TaskQuarantined { task, attempt },
+            Notice::LimitIgnored { why } => Self::LimitIgnored { why },
+        }
+    }
 }
 
 /// Why a run that was due did not take place.

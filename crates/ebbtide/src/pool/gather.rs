@@ -274,7 +274,7 @@ pub fn join_all<T: Send + 'static>(
     all.collect()
 }
 
-fn first<T, F>(
+pub(super) fn first<T, F>(
     home: HomeId,
     tasks: impl IntoIterator<Item = F>,
     timeout: Option<Duration>,
@@ -335,15 +335,28 @@ where
     T: Send + 'static,
     Plain<F, T>: Job<I, Output = T>,
 {
-    let mut tasks = tasks.into_iter();
-    let mut accepted = Vec::with_capacity(tasks.size_hint().0);
+    many_jobs(core, tasks.into_iter().map(Plain::new)).map_err(|error| SubmitManyError {
+        accepted: error.accepted,
+        rejected: error.rejected.into_iter().map(|job| job.0).collect(),
+        reason: error.reason,
+    })
+}
+
+/// The handles of all, or what became of each.
+pub(super) type Many<T, J> = Result<Vec<Handle<T>>, SubmitManyError<Handle<T>, J>>;
+
+pub(super) fn many_jobs<I: Isolation, J: Job<I>>(
+    core: &Core<I>,
+    mut jobs: impl Iterator<Item = J>,
+) -> Many<J::Output, J> {
+    let mut accepted = Vec::with_capacity(jobs.size_hint().0);
     loop {
-        let jobs: Vec<_> = tasks.by_ref().take(TOGETHER).map(Plain::new).collect();
-        if jobs.is_empty() {
+        let together: Vec<_> = jobs.by_ref().take(TOGETHER).collect();
+        if together.is_empty() {
             return Ok(accepted);
         }
-        if let Err((rejected, reason)) = core.submit_together(jobs, &mut accepted) {
-            let rejected = rejected.into_iter().map(|job| job.0).chain(tasks).collect();
+        if let Err((rejected, reason)) = core.submit_together(together, &mut accepted) {
+            let rejected = rejected.into_iter().chain(jobs).collect();
             return Err(SubmitManyError { accepted, rejected, reason });
         }
     }

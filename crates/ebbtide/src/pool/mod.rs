@@ -13,6 +13,7 @@ mod draft;
 mod drive;
 mod events;
 mod express;
+mod force;
 mod gather;
 mod ledger;
 mod lend;
@@ -22,9 +23,13 @@ mod metrics;
 mod outbox;
 mod phase;
 mod pools;
+#[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+mod processes;
 mod reaper;
 mod renew;
 mod request;
+#[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+mod requests;
 mod retirement;
 mod roster;
 mod scope;

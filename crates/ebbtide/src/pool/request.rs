@@ -367,6 +367,7 @@ impl<I: Isolation> Core<I> {
             running_tasks: self.running_tasks(&control, now),
             paused: self.queue.is_paused(),
             broken: control.roster.broken().cloned(),
+            retired: control.retired.clone(),
         }
     }
 
@@ -376,6 +377,7 @@ impl<I: Isolation> Core<I> {
             task: sighting.task,
             name: sighting.name,
             progress: sighting.progress,
+            responsive: sighting.responsive,
             worker: seat.id,
             worker_name: Arc::clone(&seat.name),
             running_for: now.since(sighting.since),

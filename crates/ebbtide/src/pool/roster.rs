@@ -194,6 +194,18 @@ impl Roster {
             // It serves on; the next review tries again.
             old.handing_over = false;
         }
+        self.note_failure(cause, now, &mut actions);
+        actions
+    }
+
+    /// A worker ended by itself before it had done anything: as bad as one that did not start.
+    pub(crate) fn died_young(&mut self, cause: &Arc<str>, now: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.note_failure(cause, now, &mut actions);
+        actions
+    }
+
+    fn note_failure(&mut self, cause: &Arc<str>, now: Moment, actions: &mut Vec<Action>) {
         self.failed_in_a_row += 1;
         self.failures.push_back(now);
         let since = now.minus(self.settings.period);
@@ -204,14 +216,13 @@ impl Roster {
         if self.failures.len() > self.settings.intensity as usize {
             pause = self.settings.backoff_max;
             if self.rolling {
-                self.give_up_rolling(cause, &mut actions);
+                self.give_up_rolling(cause, actions);
             }
             if self.nobody_serves() {
-                self.break_down(cause, &mut actions);
+                self.break_down(cause, actions);
             }
         }
         self.backoff_until = Some(now.plus(pause));
-        actions
     }
 
     /// A worker has reached a limit.

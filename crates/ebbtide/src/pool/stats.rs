@@ -1,9 +1,9 @@
 //! A pool as it is now: a snapshot in which the law holds.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::phase::Phase;
-use crate::{report::RunningTask, task::outcome::Outcomes};
+use crate::{report::RunningTask, task::outcome::Outcomes, worker::reason::RetireReason};
 
 /// A snapshot of a pool. From `pool.stats()`.
 ///
@@ -23,7 +23,7 @@ pub struct Stats {
     pub queued: u64,
     /// Of those: accepted for a later time (`pool.after`), and not in the queue yet.
     pub not_due: u64,
-    /// Tasks that run; callers that run their own task for a full pool included.
+    /// Tasks that run; callers that run their own task for a full pool included, and what was sent to a worker process and has not begun.
     pub running: u64,
     /// Submits that were refused; never a part of `accepted`.
     pub rejected: u64,
@@ -43,6 +43,8 @@ pub struct Stats {
     pub paused: bool,
     /// Why the pool is broken, if it is.
     pub broken: Option<Arc<str>>,
+    /// How many workers were retired or lost so far, by reason.
+    pub retired: BTreeMap<RetireReason, u64>,
 }
 
 /// The workers of a pool, in numbers.

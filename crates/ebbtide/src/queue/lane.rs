@@ -87,6 +87,14 @@ impl<I: Isolation> Lane<I> {
         self.live += 1;
     }
 
+    /// Puts a task back that was taken and has not begun.
+    pub(crate) fn push_front(&mut self, level: usize, entry: Entry<I>) {
+        let level = &mut self.levels[level];
+        level.entries.push_front(entry);
+        level.live += 1;
+        self.live += 1;
+    }
+
     /// Takes the task whose turn it is, and makes it `worker`'s.
     pub(crate) fn pop(&mut self, worker: WorkerId) -> Option<(usize, Entry<I>)> {
         self.singly = self.singly.saturating_sub(1);

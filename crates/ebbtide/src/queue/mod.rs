@@ -15,5 +15,5 @@ mod tray;
 
 pub(crate) use lane::LaneIntake;
 pub(crate) use room::Queue;
-pub(crate) use terms::{Accepted, Arrival, Effect, Intake, Overflow, Paused, Take};
+pub(crate) use terms::{Accepted, Arrival, Effect, Intake, NotTaken, Overflow, Paused, Take};
 pub(crate) use tray::Tray;

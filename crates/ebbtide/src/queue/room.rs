@@ -11,10 +11,11 @@ use super::{
     inner::{Idle, Inner},
     lane::{Lane, LaneIntake},
     line::Line,
-    terms::{Admission, Arrival, Counts, Effect, Intake, Paused, Take, Waiting},
+    terms::{Admission, Arrival, Counts, Effect, Intake, NotTaken, Paused, Take, Waiting},
     tray::Tray,
 };
 use crate::{
+    error::RejectReason,
     policy::{Priority, TIMING_SAMPLE, Timing, WhenFull},
     sync::{
         Mutex, MutexGuard, Thread,
@@ -213,6 +214,48 @@ impl<I: Isolation> Queue<I> {
         inner.call_for_room(tray.pace(), &mut effect);
         inner.feed(tray.lane, &mut effect);
         (Take::Task(entry), effect)
+    }
+
+    /// A worker that has tasks under way asks for one more: it neither waits nor becomes idle.
+    pub(crate) fn take_now(&self, tray: &Tray<I>) -> (Option<Entry<I>>, Effect) {
+        let mut inner = self.lock();
+        let mut effect = Effect::default();
+        let paused = inner.paused;
+        let Some(own) = inner.lane(tray.lane) else { return (None, effect) };
+        let held = paused && own.intake == LaneIntake::Open;
+        let entry = if held { None } else { inner.next(tray) };
+        inner.call_for_room(if entry.is_some() { tray.pace() } else { 0 }, &mut effect);
+        inner.feed(tray.lane, &mut effect);
+        (entry, effect)
+    }
+
+    /// A task that was taken and has not begun goes back to the front of its lane. Gives it back where it must be ended instead: it was
+    /// asked to cancel, or nobody would come for it.
+    pub(crate) fn give_back(&self, entry: Entry<I>) -> Result<Effect, (Entry<I>, NotTaken)> {
+        let mut inner = self.lock();
+        let mut effect = Effect::default();
+        let Body::Cell(cell) = &entry.body else { return Err((entry, NotTaken::Stopped)) };
+        let place = cell.header().place();
+        if let Intake::Closed(RejectReason::Broken(cause)) = &inner.intake {
+            let cause = Arc::clone(cause);
+            return Err((entry, NotTaken::Broken(cause)));
+        }
+        match inner.lane(place.lane) {
+            Some(lane) if lane.intake < LaneIntake::Closed => {
+                if !cell.header().unstart() {
+                    return Err((entry, NotTaken::Asked));
+                }
+                lane.push_front(place.level, entry);
+                if lane.on_trays.is_some_and(|other| other != place.level) {
+                    lane.mixed();
+                    inner.recall_lane(place.lane);
+                }
+            }
+            _ => return Err((entry, NotTaken::Stopped)),
+        }
+        inner.counts.started -= 1;
+        inner.feed(place.lane, &mut effect);
+        Ok(effect)
     }
 
     /// Looks for a moment whether the bell is rung, or `called` is true.

@@ -77,6 +77,17 @@ pub(crate) enum Take<I: Isolation> {
     Leave,
 }
 
+/// Why a task that had not begun was not taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// It was asked to cancel.
+    Asked,
+    /// Its generation takes nothing any more.
+    Stopped,
+    /// The pool is broken.
+    Broken(std::sync::Arc<str>),
+}
+
 /// A waiting task as it is seen from outside.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {

@@ -145,6 +145,9 @@ pub struct RunningTask {
     pub name: Option<Arc<str>>,
     /// What it last said about its progress.
     pub progress: Option<String>,
+    /// Of a worker process that runs it for a second and more: whether it answers meanwhile. One that does not may compute; it need not hang.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub responsive: Option<bool>,
     /// Who runs it.
     pub worker: WorkerId,
     /// That one's name.

@@ -25,7 +25,7 @@ use super::{
     context::Context,
     error::{BoxError, TaskError},
     header::Header,
-    isolation::{Isolation, Job},
+    isolation::{Isolation, Job, Shape},
     outcome::{CancelReason, Outcome, ReturnReason},
     panics,
 };
@@ -42,6 +42,14 @@ pub(crate) trait AnyCell: Send + Sync {
 pub(crate) trait Runnable<I: Isolation>: AnyCell {
     /// Runs the body. Only after a successful `start`; does not settle.
     fn run(&self, state: &mut I::State, context: &Context<'_, I>) -> Outcome;
+    /// What the body is to another process: its shape and its content type, unless that is JSON. Only by those who may `write` it.
+    fn looks(&self) -> (Shape, Option<Arc<str>>);
+    /// Writes the body down for another process. Only by its worker after a successful `start`, or by the holder of the queue's
+    /// reference of a returned task.
+    fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError>;
+    /// Ends the body with what another process made of it: a content type (none is JSON) and a reply, or how it ended. Only after a
+    /// successful `start`; does not settle.
+    fn complete(&self, reply: Result<(Option<&str>, &[u8]), TaskError>) -> Outcome;
     /// Drops a result that nobody may have any more. Only by the worker of an abandoned task.
     fn discard(&self);
     /// Runs the body of a returned task. Only by the holder of the queue's reference.
@@ -155,6 +163,44 @@ impl<I: Isolation, J: Job<I>> Runnable<I> for TaskCell<I, J> {
         outcome
     }
 
+    fn looks(&self) -> (Shape, Option<Arc<str>>) {
+        self.stage.with_mut(|stage| {
+            // SAFETY: the word says Running or Done(Returned), and the caller is the one it names.
+            match unsafe { &*stage } {
+                Stage::Body(job) => (job.shape(), job.content_type()),
+                _ => (Shape::One, None),
+            }
+        })
+    }
+
+    fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError> {
+        self.stage.with_mut(|stage| {
+            // SAFETY: the word says Running or Done(Returned), and the caller is the one it names.
+            match unsafe { &*stage } {
+                Stage::Body(job) => job.write(into),
+                _ => Err("its body is gone".into()),
+            }
+        })
+    }
+
+    fn complete(&self, reply: Result<(Option<&str>, &[u8]), TaskError>) -> Outcome {
+        let read = |(content_type, reply): (Option<&str>, &[u8])| {
+            let value = panics::quietly(|| J::read(content_type, reply));
+            value.unwrap_or_else(|| Err("reading its reply panicked".into()))
+        };
+        let (stage, outcome) = match reply.and_then(|reply| read(reply).map_err(TaskError::failed)) {
+            Ok(value) => (Stage::Value(value), Outcome::Completed),
+            Err(error) => {
+                let outcome = error.outcome();
+                (Stage::Error(error), outcome)
+            }
+        };
+        // SAFETY: the caller's start succeeded, so the word says Running and names it.
+        let body = unsafe { self.replace(stage) };
+        panics::drop_quietly(body);
+        outcome
+    }
+
     fn discard(&self) {
         // SAFETY: the word says Done(Abandoned), which names the worker that calls this.
         panics::drop_quietly(unsafe { self.replace(Stage::Empty) });
@@ -207,20 +253,37 @@ pub(crate) fn recall(cell: &Arc<dyn AnyCell>, reason: &ReturnReason) -> bool {
     true
 }
 
+fn end_claimed(cell: &Arc<dyn AnyCell>, reason: CancelReason) -> bool {
+    let header = cell.header();
+    let outcome = reason.outcome();
+    cell.end_unrun(TaskError::cancelled(reason));
+    if let Some(home) = header.home().find() {
+        home.ended_in_queue(header.place(), header.id(), outcome);
+    }
+    header.settle(outcome);
+    true
+}
+
 /// Asks a task to cancel: one that waits ends at once, one that runs is told. False if it has ended or was asked before.
 pub(crate) fn cancel(cell: &Arc<dyn AnyCell>, reason: CancelReason) -> bool {
     let header = cell.header();
-    if header.claim() {
-        let outcome = reason.outcome();
-        cell.end_unrun(TaskError::cancelled(reason));
-        if let Some(home) = header.home().find() {
-            home.ended_in_queue(header.place(), header.id(), outcome);
+    // One that was sent ahead to a process may come back to the queue between two of these looks.
+    loop {
+        if header.claim() {
+            return end_claimed(cell, reason);
         }
-        header.settle(outcome);
-        return true;
+        if header.is_running() {
+            break;
+        }
+        if !header.is_queued() {
+            return false;
+        }
     }
-    if !header.is_running() || !header.ask(reason) {
+    if !header.ask(reason.clone()) {
         return false;
+    }
+    if header.claim() {
+        return end_claimed(cell, reason);
     }
     if let Some(home) = header.home().find() {
         home.asked(cell);

@@ -40,12 +40,14 @@ impl Killed {
 
 /// A body's way to say that what it ran died under it: the outcome is `Crashed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("crashed: {}", how(*exit_code, *signal))]
+#[error("crashed: {}", how(self))]
 pub struct Crashed {
     /// Its exit code, if it exited.
     pub exit_code: Option<i32>,
     /// The signal that ended it, if one did.
     pub signal: Option<i32>,
+    /// More, in words, where it is known: of a worker process its last words.
+    pub detail: Option<Arc<str>>,
 }
 
 /// What a body of ours returns that was withdrawn before it began: the outcome is `Returned`.
@@ -53,11 +55,12 @@ pub struct Crashed {
 #[error("withdrawn before it began")]
 pub(crate) struct Withdrawn;
 
-fn how(exit_code: Option<i32>, signal: Option<i32>) -> String {
-    match (exit_code, signal) {
-        (_, Some(signal)) => format!("ended by signal {signal}"),
-        (Some(code), None) => format!("exit code {code}"),
-        (None, None) => "how is not known".to_owned(),
+fn how(crashed: &Crashed) -> String {
+    match (&crashed.detail, crashed.exit_code, crashed.signal) {
+        (Some(detail), _, _) => format!("its worker {detail}"),
+        (None, _, Some(signal)) => format!("ended by signal {signal}"),
+        (None, Some(code), None) => format!("exit code {code}"),
+        (None, None, None) => "how is not known".to_owned(),
     }
 }
 
@@ -106,6 +109,18 @@ impl TaskError {
     pub(crate) fn panicked(payload: Box<dyn Any + Send>, location: Option<String>) -> Self {
         let message = panic_message(&*payload);
         Self::of(Kind::Panicked { message, location, payload: Mutex::new(Some(payload)) })
+    }
+
+    pub(crate) fn failed(error: BoxError) -> Self {
+        Self::of(Kind::Failed(error))
+    }
+
+    pub(crate) fn killed(reason: impl Into<Arc<str>>) -> Self {
+        Self::of(Kind::Killed(Killed::new(reason)))
+    }
+
+    pub(crate) fn crashed(crashed: Crashed) -> Self {
+        Self::of(Kind::Crashed(crashed))
     }
 
     pub(crate) fn cancelled(reason: CancelReason) -> Self {

@@ -17,7 +17,7 @@ use super::{
     error::TaskError,
     gate::{self, Home, HomeId},
     header::TaskState,
-    id::TaskId,
+    id::{TaskId, WorkerId},
     outcome::{CancelReason, Outcome},
     spin::Spin,
     wait,
@@ -226,6 +226,12 @@ impl Watch {
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         self.cell.header().outcome()
+    }
+
+    /// The worker that took it last; `None` while none has.
+    #[must_use]
+    pub fn worker(&self) -> Option<WorkerId> {
+        Some(self.cell.header().worker()).filter(|worker| worker.0 > 0)
     }
 
     /// Asks the task to cancel; see [`Handle::cancel`].

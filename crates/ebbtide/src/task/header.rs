@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Queued ─start─► Running ─settle─► Done(outcome)
+//!    ◄────unstart────┘          (sent ahead to a process, and called back)
 //!    └────claim────► Ending ─settle─►   ┘
 //! ```
 //! Invariants: 1. only one of `start` and `claim` succeeds. 2. Who succeeded owns the body until `settle`.
@@ -89,6 +90,10 @@ pub(crate) struct Extras {
     pub(crate) timeout: Option<Duration>,
     pub(crate) parent: Option<CancelToken>,
     pub(crate) scoped: bool,
+    /// Which function of its worker process it is for, if not the default one.
+    pub(crate) function: Option<Arc<str>>,
+    /// It may be begun once more if its worker process died under it.
+    pub(crate) idempotent: bool,
     pub(crate) wrap: Mutex<Option<Wrap>>,
     pub(crate) holds: Mutex<Holds>,
 }
@@ -190,6 +195,23 @@ impl Header {
     pub(crate) fn start(&self, worker: WorkerId) -> bool {
         self.worker.store(worker.0, Ordering::Relaxed);
         self.leave_queue(RUNNING)
+    }
+
+    /// Running → Queued, by the worker that took it and has not begun it. False if it was asked to cancel: then it must be ended.
+    #[must_use]
+    pub(crate) fn unstart(&self) -> bool {
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            debug_assert!(word & STATE == RUNNING, "unstarted from {word:#x}");
+            if word & ASKED != 0 {
+                return false;
+            }
+            let queued = word & !STATE | QUEUED;
+            match self.word.compare_exchange_weak(word, queued, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
     }
 
     /// Queued → Ending, by whoever cancels, sheds, times out or returns it. False if somebody was first.

@@ -1,6 +1,6 @@
 //! What kind of workers a pool has, as a type: it decides what a task is given and what `submit` takes.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, sync::Arc};
 
 use super::{context::Context, error::BoxError};
 
@@ -26,11 +26,18 @@ impl<S: 'static> Isolation for Threads<S> {
     type State = S;
 }
 
-mod sealed {
+pub(crate) mod sealed {
     #[expect(unnameable_types, reason = "sealed: nobody else decides what a worker is")]
     pub trait Sealed {}
     impl Sealed for super::Stateless {}
     impl<S> Sealed for super::Threads<S> {}
+}
+
+/// What a request is to its function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    One,
+    Each,
 }
 
 /// What can be run once on a worker: a user's closure with the adapter that its kind of submit needs.
@@ -38,6 +45,26 @@ pub(crate) trait Job<I: Isolation>: Send + 'static {
     type Output: Send + 'static;
 
     fn run(self, state: &mut I::State, context: &Context<'_, I>) -> Result<Self::Output, BoxError>;
+
+    /// Whether its process is to call the function once, or for each item of the request.
+    fn shape(&self) -> Shape {
+        Shape::One
+    }
+
+    /// What it is written as for another process, unless that is JSON.
+    fn content_type(&self) -> Option<Arc<str>> {
+        None
+    }
+
+    /// Writes it down for another process.
+    fn write(&self, _into: &mut Vec<u8>) -> Result<(), BoxError> {
+        Err("a closure cannot leave its process".into())
+    }
+
+    /// Reads what another process made of it; without a content type it is JSON.
+    fn read(_content_type: Option<&str>, _reply: &[u8]) -> Result<Self::Output, BoxError> {
+        Err("a closure cannot come back from another process".into())
+    }
 }
 
 /// A closure whose value is its result.

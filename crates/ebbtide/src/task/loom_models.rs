@@ -9,6 +9,7 @@ use super::{
     cancel::CancelToken,
     cell::{self, AnyCell, Resolve, Runnable, TaskCell},
     context::Context,
+    error::TaskError,
     gate::{Entrance, Gate, HomeId, Make, Refusal, RoomTicket, TaskInfo},
     header::{Header, Wrap},
     id::{TaskId, WorkerId},
@@ -188,6 +189,28 @@ fn the_stage_goes_from_the_worker_or_whoever_cancels_to_the_handle() {
             _ => assert_eq!(result.err().map(|error| error.outcome()), Some(Outcome::Cancelled)),
         }
         join([worker, owner]);
+    });
+}
+
+/// A task that was sent to a process comes back to the queue while it is cancelled: whoever was first, it ends once, and it does end. Faults seen:
+/// `cancel` does not claim again after it asked (it waited for ever); `unstart` stores instead of exchanging (it went back although it was asked).
+#[test]
+fn a_task_that_comes_back_while_it_is_cancelled_ends_once() {
+    explore(|| {
+        let cell = TaskCell::<Stateless, _>::new(header(), Plain::new(|_: &Context<'_, Stateless>| 7));
+        assert!(cell.header().start(WORKER));
+        let back = with(&cell, |cell| {
+            if !cell.header().unstart() {
+                cell.end_unrun(TaskError::cancelled(CancelReason::Requested(None)));
+                cell.header().settle(Outcome::Cancelled);
+            }
+        });
+        let any: Arc<dyn AnyCell> = Arc::clone(&cell) as _;
+        assert!(cell::cancel(&any, CancelReason::Requested(None)));
+        assert_eq!(wait_for(cell.header(), 1), Outcome::Cancelled);
+        let result = cell.take().expect("nobody took it before");
+        assert_eq!(result.err().map(|error| error.outcome()), Some(Outcome::Cancelled));
+        join([back]);
     });
 }
 

@@ -19,6 +19,7 @@ mod loom_models;
 pub(crate) mod options;
 pub(crate) mod outcome;
 pub(crate) mod panics;
+pub(crate) mod post;
 pub(crate) mod returned;
 pub(crate) mod seat;
 pub(crate) mod spin;

@@ -50,6 +50,8 @@ struct Options {
     due: Option<Moment>,
     parent: Option<CancelToken>,
     scoped: bool,
+    function: Option<Arc<str>>,
+    idempotent: bool,
 }
 
 /// A job that was not accepted, and why.
@@ -96,6 +98,16 @@ impl<'p, I: Isolation> Task<'p, I> {
     #[doc(alias = "AbortSignal")]
     pub fn cancelled_by(mut self, parent: &CancelToken) -> Self {
         self.options.parent = Some(parent.clone());
+        self
+    }
+
+    pub(crate) fn for_function(mut self, function: Arc<str>) -> Self {
+        self.options.function = Some(function);
+        self
+    }
+
+    pub(crate) fn declared_idempotent(mut self) -> Self {
+        self.options.idempotent = true;
         self
     }
 
@@ -179,7 +191,8 @@ impl<'p, I: Isolation> Task<'p, I> {
     }
 
     fn cell<J: Job<I>>(&self, job: J) -> Arc<TaskCell<I, J>> {
-        let Options { name, key, priority, timeout, deadline, parent, scoped, .. } = &self.options;
+        let Options { name, key, priority, timeout, deadline, parent, scoped, function, idempotent, .. } =
+            &self.options;
         let wrap = if self.gate.decorates() {
             let info = TaskInfo { name: name.as_deref(), key: key.as_deref(), priority: *priority };
             self.gate.wrap(&info)
@@ -187,14 +200,17 @@ impl<'p, I: Isolation> Task<'p, I> {
             None
         };
         let named = name.is_some() || key.is_some() || *scoped || wrap.is_some();
+        let remote = function.is_some() || *idempotent;
         let timed = timeout.is_some() || deadline.is_some() || parent.is_some();
-        let extras = (named || timed).then(|| {
+        let extras = (named || timed || remote).then(|| {
             let mut extras = Extras {
                 name: name.clone(),
                 key: key.clone(),
                 timeout: *timeout,
                 parent: parent.clone(),
                 scoped: *scoped,
+                function: function.clone(),
+                idempotent: *idempotent,
                 ..Extras::default()
             };
             extras.wrap = crate::sync::Mutex::new(wrap);

@@ -1,13 +1,13 @@
 //! A task that was accepted, never started, and came back: the closure itself.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{
     context::Context,
     entry::{Body, Entry},
     error::BoxError,
     id::TaskId,
-    isolation::{Isolation, Job},
+    isolation::{Isolation, Job, Shape},
     panics,
 };
 
@@ -41,6 +41,13 @@ impl<I: Isolation> Returned<I> {
         }
     }
 
+    fn looks(&self) -> (Shape, Option<Arc<str>>) {
+        match self.entry.as_ref().map(|entry| &entry.body) {
+            Some(Body::Cell(cell)) => cell.looks(),
+            _ => (Shape::One, None),
+        }
+    }
+
     /// The caller's key it was submitted with.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
@@ -60,6 +67,25 @@ impl<I: Isolation> Job<I> for Returned<I> {
             Some(Body::Cell(cell)) => cell.run_returned(state, context),
             None => Ok(()),
         }
+    }
+
+    fn shape(&self) -> Shape {
+        self.looks().0
+    }
+
+    fn content_type(&self) -> Option<Arc<str>> {
+        self.looks().1
+    }
+
+    fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError> {
+        match self.entry.as_ref().map(|entry| &entry.body) {
+            Some(Body::Cell(cell)) => cell.write(into),
+            _ => Err("a closure cannot leave its process".into()),
+        }
+    }
+
+    fn read(_content_type: Option<&str>, _reply: &[u8]) -> Result<(), BoxError> {
+        Ok(())
     }
 }
 

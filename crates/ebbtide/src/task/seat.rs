@@ -15,7 +15,7 @@
 
 use std::{
     ptr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
 };
 
 use super::{
@@ -23,6 +23,7 @@ use super::{
     header::Header,
     id::{TaskId, WorkerId},
     outcome::{CancelReason, Outcome, Outcomes},
+    post::Post,
 };
 use crate::{
     clock::Moment,
@@ -60,6 +61,10 @@ pub(crate) struct Seat {
     touched: AtomicBool,
     side: Mutex<Side>,
     counts: [AtomicU64; 9],
+    /// Whether its process answers while it runs a task: 0 if that was not asked.
+    pulse: AtomicU8,
+    /// What drives its worker, where that can be ended by force.
+    post: Mutex<Option<Weak<dyn Post>>>,
 }
 
 #[derive(Default)]
@@ -86,6 +91,8 @@ pub(crate) struct Sighting {
     pub(crate) task: TaskId,
     pub(crate) name: Option<Arc<str>>,
     pub(crate) progress: Option<String>,
+    /// Whether its process answers meanwhile, if it was asked.
+    pub(crate) responsive: Option<bool>,
     /// It runs since then, or longer: the first look at it.
     pub(crate) since: Moment,
 }
@@ -109,6 +116,8 @@ impl Seat {
             touched: AtomicBool::new(false),
             side: Mutex::new(Side::default()),
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
+            pulse: AtomicU8::new(0),
+            post: Mutex::new(None),
         }
     }
 
@@ -210,7 +219,12 @@ impl Seat {
             (side.name.clone(), side.progress.clone())
         };
         let since = Moment::from_nanos(self.seen_at.load(Ordering::Relaxed));
-        (self.word.load(Ordering::Acquire) >> 2 == run).then_some(Sighting { task, name, progress, since })
+        let responsive = match self.pulse.load(Ordering::Relaxed) {
+            0 => None,
+            pulse => Some(pulse == 1),
+        };
+        let sighting = Sighting { task, name, progress, responsive, since };
+        (self.word.load(Ordering::Acquire) >> 2 == run).then_some(sighting)
     }
 
     /// Since when the present run was watched, if it was; asked by the worker itself, once per task.
@@ -299,6 +313,26 @@ impl Seat {
     pub(crate) fn count(&self, outcome: Outcome) {
         let counter = &self.counts[outcome.index()];
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// Counts how a run ended, where several threads do that for one worker; all of them in this way.
+    pub(crate) fn count_shared(&self, outcome: Outcome) {
+        self.counts[outcome.index()].fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Its process answered, or did not; or that is not known of what runs now.
+    pub(crate) fn set_pulse(&self, responsive: Option<bool>) {
+        self.pulse.store(responsive.map_or(0, |is| if is { 1 } else { 2 }), Ordering::Relaxed);
+    }
+
+    /// Its worker can be ended by force, through this, for as long as somebody holds it.
+    pub(crate) fn set_post(&self, post: Weak<dyn Post>) {
+        let old = self.post.lock().replace(post);
+        drop(old);
+    }
+
+    pub(crate) fn post(&self) -> Option<Arc<dyn Post>> {
+        self.post.lock().as_ref().and_then(Weak::upgrade)
     }
 
     pub(crate) fn outcomes(&self) -> Outcomes {

@@ -7,10 +7,13 @@ use crate::task::{
     error::BoxError,
     id::WorkerId,
     isolation::{Isolation, Stateless},
+    seat::Seat,
 };
 
+use super::thread::ThreadWorker;
+
 /// A worker as its own state is told of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct WorkerInfo {
     /// Its number.
@@ -19,6 +22,29 @@ pub struct WorkerInfo {
     pub name: Arc<str>,
     /// Its generation.
     pub generation: u32,
+    pub(crate) seat: Arc<Seat>,
+}
+
+impl WorkerInfo {
+    pub(crate) fn of(seat: &Arc<Seat>) -> Self {
+        Self {
+            id: seat.id,
+            name: Arc::clone(&seat.name),
+            generation: seat.generation,
+            seat: Arc::clone(seat),
+        }
+    }
+}
+
+impl fmt::Debug for WorkerInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, name, generation, .. } = self;
+        f.debug_struct("WorkerInfo")
+            .field("id", id)
+            .field("name", name)
+            .field("generation", generation)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A state's memory between two workers: what `snapshot` saved and `restore` is given.
@@ -27,9 +53,12 @@ pub(crate) type Snapshot = Box<dyn Any + Send>;
 pub(crate) type Build<S> = Box<dyn Fn(&WorkerInfo, Option<Snapshot>) -> Result<S, BoxError> + Send + Sync>;
 pub(crate) type Save<S> = Box<dyn Fn(&mut S) -> Snapshot + Send + Sync>;
 pub(crate) type Measure<S> = Box<dyn Fn(&S) -> u64 + Send + Sync>;
+/// Runs task after task until it is time to go.
+pub(crate) type Serve<I> = fn(&ThreadWorker<I>, <I as Isolation>::State);
 pub(crate) type Lay<S> = Box<dyn Fn(&mut S, super::reason::RetireReason) + Send + Sync>;
 
 pub(crate) struct Craft<I: Isolation> {
+    pub(crate) serve: Serve<I>,
     pub(crate) build: Build<I::State>,
     pub(crate) save: Option<Save<I::State>>,
     pub(crate) measure: Option<Measure<I::State>>,
@@ -86,6 +115,7 @@ impl<I: Isolation> Craft<I> {
 
     pub(crate) fn new(build: Build<I::State>, after_panic: AfterPanic) -> Self {
         Self {
+            serve: ThreadWorker::serve,
             build,
             save: None,
             measure: None,

@@ -19,6 +19,10 @@ pub enum RetireReason {
     Failures,
     /// A task panicked, so its state is suspect.
     Panicked,
+    /// Its process died under its tasks, or between them.
+    Crashed,
+    /// Its process was ended by force: for a task that did not obey, or for its memory.
+    Killed,
     /// The pool was made smaller.
     Resized,
     /// A rolling restart replaced it.
@@ -36,6 +40,8 @@ impl fmt::Display for RetireReason {
             Self::Size => "grew past its size",
             Self::Failures => "too many failures in a row",
             Self::Panicked => "a task panicked",
+            Self::Crashed => "its process died",
+            Self::Killed => "it was ended by force",
             Self::Resized => "the pool was made smaller",
             Self::Rolling => "rolling restart",
             Self::Stopped => "its generation ended",

@@ -11,18 +11,20 @@ use std::{
 
 use super::{
     craft::{AfterPanic, Craft, Handover, Snapshot, WorkerInfo, fraction},
+    output::OutputSource,
     reason::RetireReason,
 };
 use crate::{
     clock::Moment,
     queue::Tray,
+    sync::Mutex,
     task::{
         cell::{self, Runnable},
         context::Context,
         entry::{Body, Entry},
         error::panic_message,
         gate::{self, Gate, Here},
-        id::TaskId,
+        id::{TaskId, WorkerId},
         inline::InlineTask,
         isolation::Isolation,
         outcome::{CancelReason, Outcome},
@@ -52,6 +54,30 @@ pub(crate) trait Employer<I: Isolation>: Gate<I> {
     fn watched(&self, seat: &Seat, task: TaskId, since: Moment);
     fn timed(&self, accepted: Moment, started: Moment, ended: Moment);
     fn size(&self, seat: &Seat, size: u64);
+    /// One more task for a worker that has some under way; it is not waited for.
+    fn next_now(&self, tray: &Tray<I>) -> Option<Entry<I>>;
+    /// Tasks that were taken and have not begun go back to the front of the queue, in their order, or are ended if that takes them no more.
+    fn give_back(&self, seat: &Seat, entries: Vec<Entry<I>>);
+    /// It died of itself before it had done anything: that counts as a start that failed.
+    fn died_young(&self, cause: &Arc<str>);
+    /// Wakes a worker that is idle or waits, to look at its orders.
+    fn rouse(&self, seat: &Seat);
+    fn tell(&self, event: Notice);
+    /// True if somebody hears what is told.
+    fn is_heard(&self) -> bool;
+}
+
+/// What a worker has to say beside its work.
+#[derive(Clone, Debug)]
+pub(crate) enum Notice {
+    /// Its process wrote or logged a line.
+    Output { worker: WorkerId, task: Option<TaskId>, source: OutputSource, text: String },
+    /// Its process is gone, and nobody had asked it to go.
+    Died { worker: WorkerId, how: Arc<str> },
+    /// A task whose worker died under it is tried once more, alone.
+    Quarantined { task: TaskId, attempt: u32 },
+    /// A limit is wrong, and is not held to any more.
+    LimitIgnored { why: Arc<str> },
 }
 
 /// Where a worker comes from when it asks for work.
@@ -74,15 +100,15 @@ pub(crate) struct ThreadWorker<I: Isolation> {
     pub(crate) seat: Arc<Seat>,
     pub(crate) craft: Arc<Craft<I>>,
     pub(crate) employer: Arc<dyn Employer<I>>,
-    pub(crate) seed: Option<Snapshot>,
+    pub(crate) seed: Mutex<Option<Snapshot>>,
     pub(crate) tray: Arc<Tray<I>>,
 }
 
 /// What the present worker has done so far, for its limits.
-#[derive(Default)]
-struct Tally {
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
     came: Came,
-    tasks: u64,
+    pub(crate) tasks: u64,
     failures: u32,
 }
 
@@ -97,36 +123,39 @@ enum After {
 
 impl<I: Isolation> ThreadWorker<I> {
     /// The whole life of the thread.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(self) {
         self.seat.sit();
         let here = Here { home: self.employer.home(), worker: self.seat.id, lane: self.seat.lane };
         let before = gate::set_here(Some(here));
         if let Some(state) = self.build() {
-            self.serve(state);
+            (self.craft.serve)(&self, state);
         }
         self.employer.ended(&self.seat);
         gate::set_here(before);
     }
 
+    /// The same worker for another thread that works for it: neither of them starts it anew.
+    pub(crate) fn twin(&self) -> Self {
+        Self {
+            seat: Arc::clone(&self.seat),
+            craft: Arc::clone(&self.craft),
+            employer: Arc::clone(&self.employer),
+            seed: Mutex::new(None),
+            tray: Arc::clone(&self.tray),
+        }
+    }
+
     /// Runs one task on a caller's thread. Only for pools whose workers have no state.
     pub(crate) fn run_as_guest(&self, entry: Entry<I>) {
-        let info = WorkerInfo {
-            id: self.seat.id,
-            name: Arc::clone(&self.seat.name),
-            generation: self.seat.generation,
-        };
+        let info = WorkerInfo::of(&self.seat);
         if let Ok(mut state) = (self.craft.build)(&info, None) {
             let _ = self.run_one(entry, &mut state, &mut Tally::default());
         }
     }
 
-    fn build(&mut self) -> Option<I::State> {
-        let info = WorkerInfo {
-            id: self.seat.id,
-            name: Arc::clone(&self.seat.name),
-            generation: self.seat.generation,
-        };
-        let (began, seed) = (Moment::now(), self.seed.take());
+    fn build(&self) -> Option<I::State> {
+        let info = WorkerInfo::of(&self.seat);
+        let (began, seed) = (Moment::now(), self.seed.lock().take());
         let built = catch_unwind(AssertUnwindSafe(|| (self.craft.build)(&info, seed)));
         let cause = match built {
             Ok(Ok(state)) => {
@@ -146,7 +175,7 @@ impl<I: Isolation> ThreadWorker<I> {
         None
     }
 
-    fn serve(&self, mut state: I::State) {
+    pub(crate) fn serve(&self, mut state: I::State) {
         let mut tally = Tally::default();
         // A panic that comes here is that of a destructor: the task had ended.
         let why = loop {
@@ -193,7 +222,7 @@ impl<I: Isolation> ThreadWorker<I> {
     }
 
     /// The next task from its own tray, else what the pool says.
-    fn next(&self, came: Came) -> Next<I> {
+    pub(crate) fn next(&self, came: Came) -> Next<I> {
         if self.seat.ordered() == Order::None
             && let Some(entry) = self.tray.next()
         {
@@ -296,15 +325,21 @@ impl<I: Isolation> ThreadWorker<I> {
 
     /// Looks at the worker's limits, between two tasks.
     fn after(&self, outcome: Outcome, state: &I::State, tally: &mut Tally) -> After {
+        if outcome == Outcome::Panicked && self.craft.after_panic == AfterPanic::Replace {
+            return After::Leave(RetireReason::Panicked);
+        }
+        self.look_at_limits(outcome, self.measure(state), tally);
+        After::GoOn
+    }
+
+    /// Counts a task that has ended, and says so where a limit is reached.
+    pub(crate) fn look_at_limits(&self, outcome: Outcome, size: Option<u64>, tally: &mut Tally) {
         tally.tasks += 1;
         let failed = matches!(
             outcome,
             Outcome::Failed | Outcome::Panicked | Outcome::Crashed | Outcome::Killed | Outcome::TimedOut
         );
         tally.failures = if failed { tally.failures + 1 } else { 0 };
-        if outcome == Outcome::Panicked && self.craft.after_panic == AfterPanic::Replace {
-            return After::Leave(RetireReason::Panicked);
-        }
         let limits = &self.craft.limits;
         if limits.failures.is_some_and(|most| tally.failures >= most) {
             tally.failures = 0;
@@ -313,13 +348,12 @@ impl<I: Isolation> ThreadWorker<I> {
         if limits.tasks.is_some_and(|most| tally.tasks == self.jittered(most)) {
             self.employer.due(&self.seat, RetireReason::Tasks);
         }
-        if let Some(size) = self.measure(state) {
+        if let Some(size) = size {
             self.employer.size(&self.seat, size);
             if limits.size.is_some_and(|most| size > most) {
                 self.employer.due(&self.seat, RetireReason::Size);
             }
         }
-        After::GoOn
     }
 
     fn measure(&self, state: &I::State) -> Option<u64> {

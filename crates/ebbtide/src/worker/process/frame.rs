@@ -7,7 +7,7 @@
 use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::spec::{CommandSpec, EnvBase};
+use super::spec::{Bounds, CommandSpec, EnvBase, Privileges};
 
 /// What the guardian says first on its socket; anything after it is the reason why it ends.
 pub(super) const HELLO: [u8; 4] = *b"ebg1";
@@ -17,13 +17,17 @@ pub(super) const HEADER: usize = 16;
 pub(super) const LONGEST: usize = 8 << 20;
 /// Bytes of a record: below `PIPE_BUF`, so it is written and read whole.
 pub(super) const RECORD: usize = 40;
-/// Most descriptors with one frame: the report pipe and three standard ones.
-pub(super) const FDS: usize = 4;
+/// Most descriptors with one frame: the report pipe, three standard ones, a control group.
+pub(super) const FDS: usize = 5;
 
 const SPAWN: u8 = 1;
 const SIGNAL: u8 = 2;
 const FLAG_CWD: u8 = 1;
 const FLAG_EMPTY_ENV: u8 = 2;
+const FLAG_NO_NEW_PRIVILEGES: u8 = 4;
+const FLAG_CGROUP: u8 = 8;
+/// Bytes of the bounds: umask, niceness, data.
+const BOUNDS: usize = 16;
 
 /// What a supervisor asks for.
 #[derive(Debug)]
@@ -39,6 +43,9 @@ pub(super) struct Spawn<'a> {
     /// Bit n: standard descriptor n is passed.
     pub(super) stdio: u8,
     pub(super) base: EnvBase,
+    pub(super) bounds: Bounds,
+    /// A control group's descriptor is passed, after the standard ones.
+    pub(super) cgroup: bool,
     pub(super) cwd: Option<&'a CStr>,
     /// The program first, as `argv` has it.
     pub(super) args: Vec<&'a CStr>,
@@ -98,9 +105,18 @@ pub(super) fn encode_spawn(task: u64, spec: &CommandSpec) -> Result<Vec<u8>, Ref
     let envc = u32::try_from(spec.env.len()).map_err(|_| Refused::TooLong)?;
     frame.extend_from_slice(&argc.to_le_bytes());
     frame.extend_from_slice(&envc.to_le_bytes());
+    frame.extend_from_slice(&spec.bounds.umask.unwrap_or(u32::MAX).to_le_bytes());
+    frame.extend_from_slice(&spec.bounds.nice.to_le_bytes());
+    frame.extend_from_slice(&spec.bounds.data.unwrap_or(u64::MAX).to_le_bytes());
     let mut flags = 0;
     if spec.base == EnvBase::Empty {
         flags |= FLAG_EMPTY_ENV;
+    }
+    if spec.bounds.privileges == Privileges::NoNew {
+        flags |= FLAG_NO_NEW_PRIVILEGES;
+    }
+    if spec.cgroup.is_some() {
+        flags |= FLAG_CGROUP;
     }
     if let Some(cwd) = &spec.cwd {
         flags |= FLAG_CWD;
@@ -222,6 +238,7 @@ impl Stage {
 fn decode_spawn(task: u64, stdio: u8, flags: u8, body: &[u8]) -> Result<Spawn<'_>, Malformed> {
     let (argc, rest) = body.split_first_chunk::<4>().ok_or(Malformed::Body)?;
     let (envc, rest) = rest.split_first_chunk::<4>().ok_or(Malformed::Body)?;
+    let (bounds, rest) = rest.split_first_chunk::<BOUNDS>().ok_or(Malformed::Body)?;
     let (argc, envc) = (u32::from_le_bytes(*argc) as usize, u32::from_le_bytes(*envc) as usize);
     // Every string takes a byte at least: a count beyond that is a lie, and nothing is allocated for it.
     if argc == 0 || argc.saturating_add(envc) > rest.len() || stdio > 7 {
@@ -235,7 +252,21 @@ fn decode_spawn(task: u64, stdio: u8, flags: u8, body: &[u8]) -> Result<Spawn<'_
         return Err(Malformed::Body);
     }
     let base = if flags & FLAG_EMPTY_ENV != 0 { EnvBase::Empty } else { EnvBase::Inherited };
-    Ok(Spawn { task, stdio, base, cwd, args, env })
+    let (bounds, cgroup) = (decode_bounds(bounds, flags), flags & FLAG_CGROUP != 0);
+    Ok(Spawn { task, stdio, base, bounds, cgroup, cwd, args, env })
+}
+
+fn decode_bounds(bytes: &[u8; BOUNDS], flags: u8) -> Bounds {
+    let [a, b, c, d, e, f, g, h, data @ ..] = *bytes;
+    let (umask, data) = (u32::from_le_bytes([a, b, c, d]), u64::from_le_bytes(data));
+    let privileges =
+        if flags & FLAG_NO_NEW_PRIVILEGES != 0 { Privileges::NoNew } else { Privileges::MayGain };
+    Bounds {
+        umask: (umask != u32::MAX).then_some(umask),
+        nice: i32::from_le_bytes([e, f, g, h]),
+        data: (data != u64::MAX).then_some(data),
+        privileges,
+    }
 }
 
 /// NUL-terminated strings, one after the other.

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
@@ -86,6 +86,27 @@ impl Guardian {
         }
     }
 
+    /// The one that all who do not bring their own share, while any of them holds it; `None` where this program cannot have one.
+    pub(crate) fn shared() -> Result<Option<Guardian>, StartError> {
+        static SHARED: Mutex<Weak<Link>> = Mutex::new(Weak::new());
+        if !init::called() {
+            return Ok(None);
+        }
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = shared.upgrade().map(|link| Guardian { link }).filter(Guardian::is_there);
+        if there.is_some() {
+            return Ok(there);
+        }
+        let new = Guardian::start()?;
+        *shared = Arc::downgrade(&new.link);
+        Ok(Some(new))
+    }
+
+    /// False once it has ended.
+    pub(crate) fn is_there(&self) -> bool {
+        self.link.end.reason.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// The guardian's pid.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -108,8 +129,10 @@ impl Guardian {
         })?;
         let pipe = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK);
         let (report, end) = pipe.map_err(|errno| no_room(&spec, errno))?;
-        let fds: Vec<BorrowedFd<'_>> =
-            [end.as_fd()].into_iter().chain(spec.stdio.iter().flatten().map(AsFd::as_fd)).collect();
+        let fds: Vec<BorrowedFd<'_>> = [end.as_fd()]
+            .into_iter()
+            .chain(spec.stdio.iter().chain([&spec.cgroup]).flatten().map(AsFd::as_fd))
+            .collect();
         self.link.send(&frame, &fds).map_err(|errno| self.link.explain(&spec, errno))?;
         drop(end);
         // Ours of a pipe has to go, or its reader never sees the end.

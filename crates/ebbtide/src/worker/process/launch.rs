@@ -52,12 +52,15 @@ impl Launcher {
         let paths: Vec<&CStr> = paths.iter().map(AsRef::as_ref).collect();
         let mut fds = fds.iter().map(AsFd::as_fd);
         let stdio = [0, 1, 2].map(|n| if spawn.stdio & 1 << n != 0 { fds.next() } else { None });
+        let cgroup = if spawn.cgroup { fds.next() } else { None };
         let image = Image {
             paths: &paths,
             args: &spawn.args,
             env: &env,
             cwd: spawn.cwd,
             stdio,
+            bounds: spawn.bounds,
+            cgroup,
             nofile: self.nofile,
             parent: self.own,
         };

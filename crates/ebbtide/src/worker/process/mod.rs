@@ -47,3 +47,9 @@ pub use guardian::Guardian;
 pub use init::init;
 pub use signal::Signal;
 pub use spec::CommandSpec;
+
+#[cfg(not(any(shuttle, loom)))]
+pub use super::remote::{
+    Memory, MemoryCaps, Processes, Raw, Reply, Request, WorkerCommand, WorkerError, WorkerProcess,
+    memory_caps,
+};

@@ -211,7 +211,7 @@ impl House {
             (None, Completeness::Truncated) => return Ok(()),
             (None, Completeness::Whole) => return Err(Malformed::Descriptors),
         };
-        if stdio.len() != spawn.stdio.count_ones() as usize {
+        if stdio.len() != spawn.stdio.count_ones() as usize + usize::from(spawn.cgroup) {
             if completeness == Completeness::Whole {
                 return Err(Malformed::Descriptors);
             }

@@ -20,6 +20,27 @@ pub struct CommandSpec {
     pub(super) env: Vec<(OsString, Option<OsString>)>,
     /// Input, output, error; `None` = the null device.
     pub(super) stdio: [Option<OwnedFd>; 3],
+    pub(super) bounds: Bounds,
+    /// Its `cgroup.procs`, open for writing: the command joins it before its program begins.
+    pub(super) cgroup: Option<OwnedFd>,
+}
+
+/// What a command is bound to from its first instruction. Default: nothing but what we are bound to ourselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) umask: Option<u32>,
+    pub(super) nice: i32,
+    /// `RLIMIT_DATA`, in bytes.
+    pub(super) data: Option<u64>,
+    pub(super) privileges: Privileges,
+}
+
+/// Whether a command may gain privileges it was not started with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Privileges {
+    #[default]
+    MayGain,
+    NoNew,
 }
 
 /// What the environment is before `env` and `env_remove` change it.
@@ -39,6 +60,8 @@ impl CommandSpec {
             base: EnvBase::Inherited,
             env: Vec::new(),
             stdio: [None, None, None],
+            bounds: Bounds::default(),
+            cgroup: None,
         }
     }
 
@@ -94,6 +117,37 @@ impl CommandSpec {
     /// Where its errors go. Default: the null device.
     pub fn stderr(mut self, fd: impl Into<OwnedFd>) -> CommandSpec {
         self.stdio[2] = Some(fd.into());
+        self
+    }
+
+    /// The mask of permissions that files it creates do not get. Default: ours.
+    pub fn umask(mut self, mask: u32) -> CommandSpec {
+        self.bounds.umask = Some(mask & 0o777);
+        self
+    }
+
+    /// How nice it is to others, on top of how nice we are: 0 to 19. Default: 0.
+    pub fn nice(mut self, nice: i32) -> CommandSpec {
+        self.bounds.nice = nice.clamp(0, 19);
+        self
+    }
+
+    /// The most private memory it may have, in bytes (`RLIMIT_DATA`): its allocations fail beyond. Not for programs that reserve much more
+    /// than they use. Default: what we may.
+    pub fn data_limit(mut self, bytes: u64) -> CommandSpec {
+        self.bounds.data = Some(bytes);
+        self
+    }
+
+    /// It cannot gain privileges it was not started with: set-user-id programs run as their caller. Default: it can.
+    pub fn no_new_privileges(mut self) -> CommandSpec {
+        self.bounds.privileges = Privileges::NoNew;
+        self
+    }
+
+    /// The control group it joins before its program begins: its `cgroup.procs` (v2) or `tasks` (v1), open for writing. Default: ours.
+    pub fn cgroup(mut self, procs: impl Into<OwnedFd>) -> CommandSpec {
+        self.cgroup = Some(procs.into());
         self
     }
 

@@ -12,6 +12,7 @@ use rustix::process::{
 };
 
 use super::frame::{EndRecord, Stage};
+use super::spec::{Bounds, Privileges};
 
 /// What a new process is to become. All of it is laid out before the process exists.
 #[derive(Debug)]
@@ -23,6 +24,9 @@ pub(super) struct Image<'a> {
     pub(super) cwd: Option<&'a CStr>,
     /// Put onto 0, 1 and 2, where given.
     pub(super) stdio: [Option<BorrowedFd<'a>>; 3],
+    pub(super) bounds: Bounds,
+    /// A control group's list of members, to be written to.
+    pub(super) cgroup: Option<BorrowedFd<'a>>,
     /// The descriptor limit to give back, where the guardian raised its own.
     pub(super) nofile: Option<Rlimit>,
     /// The guardian.
@@ -202,6 +206,7 @@ fn become_program(plan: &Plan<'_>) -> Result<(), (Stage, Errno)> {
     if let Some(limit) = image.nofile {
         setrlimit(Resource::Nofile, limit).map_err(prepare)?;
     }
+    bind(image).map_err(prepare)?;
     // SAFETY: `none` is initialised by sigemptyset before it is read; the old mask is not asked for.
     unsafe {
         let mut none = std::mem::zeroed();
@@ -209,6 +214,30 @@ fn become_program(plan: &Plan<'_>) -> Result<(), (Stage, Errno)> {
         check(libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut())).map_err(prepare)?;
     }
     Err((Stage::Exec, exec(plan)))
+}
+
+/// What the program is bound to from its first instruction.
+fn bind(image: &Image<'_>) -> Result<(), Errno> {
+    if let Some(group) = image.cgroup {
+        // "0" is whoever writes it.
+        rustix::io::write(group, b"0")?;
+    }
+    let Bounds { umask, nice, data, privileges } = image.bounds;
+    if let Some(mask) = umask {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+    }
+    if nice > 0 {
+        rustix::process::nice(nice)?;
+    }
+    if let Some(bytes) = data {
+        let maximum = rustix::process::getrlimit(Resource::Data).maximum;
+        let bytes = maximum.map_or(bytes, |most| most.min(bytes));
+        setrlimit(Resource::Data, Rlimit { current: Some(bytes), maximum: Some(bytes) })?;
+    }
+    if privileges == Privileges::NoNew {
+        rustix::thread::set_no_new_privs(true)?;
+    }
+    Ok(())
 }
 
 /// Tries every path. Returns only when none could be run, with the error that tells most.

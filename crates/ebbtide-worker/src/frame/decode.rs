@@ -1,0 +1,275 @@
+//! Reading frames from a stream that is cut anywhere.
+//!
+//! The buffer is bytes `start..end` of a vector that is always initialized to its length. Costs that are held here:
+//! a byte is moved within or between buffers a bounded number of times, because what is moved is never more than what was consumed before
+//! it, or the buffer at least doubles; a frame that is longer than the buffer gets its whole room with one allocation; nothing is
+//! allocated for a length that is not allowed.
+
+use super::MAX_FRAME;
+use super::kind::{Frame, FrameType, HEADER};
+use super::malformed::Malformed;
+
+/// The buffer of a connection on which nothing is long.
+const USUAL: usize = 64 << 10;
+/// The least room that is offered to a read.
+const LEAST: usize = 4 << 10;
+/// A buffer above this is given back as soon as its frame was taken.
+const KEPT: usize = 2 << 20;
+/// Between the usual and that: given back after so many reads that did not need it, so that a stream of long frames does not pay for an
+/// allocation each, and a single one does not stay.
+const QUIET: u8 = 32;
+
+/// The reading end of a connection: bytes in, frames out.
+///
+/// Read into [`space`](Self::space), say how much came with [`filled`](Self::filled), then take frames from [`next`](Self::next) until
+/// there is none. It keeps 64 KiB, or up to 2 MiB for a while after a long frame, and for a frame that is longer than that as much as it has.
+///
+/// It does not read meta, nor care which way a frame goes.
+#[derive(Debug)]
+pub struct Decoder {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    most: u32,
+    quiet: u8,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decoder {
+    /// One with the limit [`MAX_FRAME`]. Allocates nothing before the first read.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limit(MAX_FRAME)
+    }
+
+    /// One that takes no frame whose `len` (all that follows its four bytes) is above `most`.
+    #[must_use]
+    pub fn with_limit(most: u32) -> Self {
+        Self { buffer: Vec::new(), start: 0, end: 0, most, quiet: 0 }
+    }
+
+    /// Where the next read goes. Never empty; at least the whole rest of a frame whose length is known.
+    pub fn space(&mut self) -> &mut [u8] {
+        let held = self.end - self.start;
+        if held == 0 {
+            (self.start, self.end) = (0, 0);
+        }
+        let wanted = self.wanted();
+        self.shrink(wanted);
+        if self.buffer.len() - self.start < wanted {
+            self.make_room(wanted);
+        }
+        &mut self.buffer[self.end..]
+    }
+
+    /// `n` bytes were read into the [`space`](Self::space).
+    ///
+    /// # Panics
+    /// If that is more than there was space for.
+    #[inline]
+    pub fn filled(&mut self, n: usize) {
+        assert!(n <= self.buffer.len() - self.end, "more bytes than there was space for");
+        self.end += n;
+    }
+
+    /// The next whole frame; `None` = it has not come yet.
+    ///
+    /// # Errors
+    /// What comes next is no frame. Every further call says the same: nobody can know where the next one would begin.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "what it gives borrows from it, which `Iterator` cannot say"
+    )]
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<Frame<'_>>, Malformed> {
+        let Some(header) = self.header()? else { return Ok(None) };
+        let held = &self.buffer[self.start..self.end];
+        if held.len() < header.total {
+            return Ok(None);
+        }
+        self.start += header.total;
+        let (meta, body) = held[HEADER..header.total].split_at(header.meta_len);
+        Ok(Some(Frame { kind: header.kind, flags: header.flags, id: header.id, meta, body }))
+    }
+
+    /// Bytes that came and were not taken. Not 0 at the end of a stream = it ended within a frame.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.end - self.start
+    }
+
+    #[inline]
+    fn header(&self) -> Result<Option<Header>, Malformed> {
+        let held = &self.buffer[self.start..self.end];
+        let Some(bytes) = held.first_chunk::<HEADER>() else {
+            // A length that is not allowed is said as soon as it is there.
+            return match held.first_chunk::<4>() {
+                Some(len) => check(u32::from_le_bytes(*len), self.most).map(|()| None),
+                None => Ok(None),
+            };
+        };
+        let [l0, l1, l2, l3, kind, flags, m0, m1, id @ ..] = *bytes;
+        let len = u32::from_le_bytes([l0, l1, l2, l3]);
+        check(len, self.most)?;
+        let meta_len = u16::from_le_bytes([m0, m1]);
+        if u32::from(meta_len) > len - (HEADER as u32 - 4) {
+            return Err(Malformed::MetaBeyondEnd { meta_len, len });
+        }
+        let Some(kind) = FrameType::from_number(kind) else { return Err(Malformed::UnknownType(kind)) };
+        let (total, meta_len) = (len as usize + 4, usize::from(meta_len));
+        Ok(Some(Header { kind, flags, id: u64::from_le_bytes(id), total, meta_len }))
+    }
+
+    /// How long the buffer has to be, counted from `start`, for the next read to be worth it.
+    fn wanted(&self) -> usize {
+        let held = self.end - self.start;
+        match self.header() {
+            // Exactly to its end: then nothing of the frame after it has to be moved.
+            Ok(Some(header)) if header.total > held => header.total,
+            _ => held + LEAST,
+        }
+    }
+
+    fn shrink(&mut self, wanted: usize) {
+        if self.buffer.len() <= USUAL {
+            return;
+        }
+        if wanted > USUAL {
+            self.quiet = 0;
+            return;
+        }
+        self.quiet += 1;
+        if self.buffer.len() > KEPT || self.quiet >= QUIET {
+            self.replace(USUAL);
+        }
+    }
+
+    fn make_room(&mut self, wanted: usize) {
+        let held = self.end - self.start;
+        // Moved to the front only if that is no more than was consumed since the last time: so it is paid for.
+        if wanted <= self.buffer.len() && held <= self.start {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, held);
+        } else if wanted > held + LEAST {
+            self.replace(wanted.max(USUAL));
+        } else {
+            self.replace((2 * held).max(wanted).max(USUAL));
+        }
+    }
+
+    /// A fresh buffer, zeroed by the allocator, which for long ones is the kernel and costs nothing before the bytes come.
+    fn replace(&mut self, length: usize) {
+        let held = self.end - self.start;
+        let mut buffer = vec![0; length];
+        buffer[..held].copy_from_slice(&self.buffer[self.start..self.end]);
+        (self.buffer, self.start, self.end, self.quiet) = (buffer, 0, held, 0);
+    }
+}
+
+struct Header {
+    kind: FrameType,
+    flags: u8,
+    id: u64,
+    /// Bytes of the frame, all included.
+    total: usize,
+    meta_len: usize,
+}
+
+#[inline]
+fn check(len: u32, most: u32) -> Result<(), Malformed> {
+    if len > most {
+        return Err(Malformed::TooLong { len, most });
+    }
+    if len < HEADER as u32 - 4 {
+        return Err(Malformed::TooShort { len });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::encode::write_frame;
+    use super::*;
+
+    fn feed(decoder: &mut Decoder, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let space = decoder.space();
+            let n = space.len().min(bytes.len());
+            space[..n].copy_from_slice(&bytes[..n]);
+            decoder.filled(n);
+            bytes = &bytes[n..];
+        }
+    }
+
+    #[test]
+    fn a_length_is_refused_with_its_fourth_byte_and_nothing_is_allocated() {
+        for (len, wrong) in [
+            (11, Malformed::TooShort { len: 11 }),
+            (0, Malformed::TooShort { len: 0 }),
+            (101, Malformed::TooLong { len: 101, most: 100 }),
+            (u32::MAX, Malformed::TooLong { len: u32::MAX, most: 100 }),
+        ] {
+            let mut decoder = Decoder::with_limit(100);
+            feed(&mut decoder, &len.to_le_bytes()[..3]);
+            assert_eq!(decoder.next(), Ok(None));
+            feed(&mut decoder, &len.to_le_bytes()[3..]);
+            for _ in 0..3 {
+                assert_eq!(decoder.next(), Err(wrong.clone()));
+                assert_eq!(decoder.space().len(), USUAL - 4);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_header_says_wrong_is_said() {
+        for (at, byte, wrong) in [
+            (4, 0, Malformed::UnknownType(0)),
+            (4, 8, Malformed::UnknownType(8)),
+            (4, 75, Malformed::UnknownType(75)),
+            (6, 1, Malformed::MetaBeyondEnd { meta_len: 1, len: 12 }),
+            (7, 255, Malformed::MetaBeyondEnd { meta_len: 255 << 8, len: 12 }),
+        ] {
+            let mut bytes = Vec::new();
+            write_frame(&mut bytes, FrameType::Ping, 0, 1, b"", b"").unwrap();
+            bytes[at] = byte;
+            let mut decoder = Decoder::new();
+            feed(&mut decoder, &bytes);
+            assert_eq!(decoder.next(), Err(wrong));
+        }
+    }
+
+    #[test]
+    fn a_long_frame_gets_its_room_at_once_and_gives_it_back() {
+        for (body, at_once) in [(3 << 20, true), (1 << 20, false)] {
+            let mut bytes = Vec::new();
+            write_frame(&mut bytes, FrameType::Task, 0, 1, b"", &vec![7; body]).unwrap();
+            let mut decoder = Decoder::new();
+            feed(&mut decoder, &bytes[..HEADER]);
+            assert_eq!(decoder.space().len(), body);
+            feed(&mut decoder, &bytes[HEADER..]);
+            assert_eq!(decoder.next().unwrap().unwrap().body.len(), body);
+            assert_eq!(decoder.pending(), 0);
+            let reads = (1..100).find(|_| decoder.space().len() == USUAL);
+            assert_eq!(reads, Some(if at_once { 1 } else { QUIET.into() }));
+        }
+    }
+
+    #[test]
+    fn a_reader_that_takes_no_frames_gets_space_all_the_same() {
+        let mut bytes = Vec::new();
+        for id in 0..10_000 {
+            write_frame(&mut bytes, FrameType::Task, 0, id, b"", &[7; 84]).unwrap();
+        }
+        let mut decoder = Decoder::new();
+        feed(&mut decoder, &bytes);
+        for id in 0..10_000 {
+            assert_eq!(decoder.next().unwrap().unwrap().id, id);
+        }
+        assert_eq!(decoder.next(), Ok(None));
+    }
+}

@@ -1,0 +1,119 @@
+//! Decision: who is to blame for the end of a worker process.
+//!
+//! Only a task that had begun and not ended can be; what had not begun never existed for that worker. The one we ended it for is `Killed`, all
+//! others that had begun are `Crashed` under it.
+
+use std::sync::Arc;
+
+use crate::task::{
+    error::{Crashed, TaskError},
+    id::TaskId,
+    outcome::CancelReason,
+};
+
+/// Why a worker process was ended by us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// A task did not obey.
+    Task(TaskId, Option<CancelReason>),
+    /// None of its tasks obeyed: its generation was aborted.
+    Aborted,
+    /// It used more than it may; in words.
+    Memory(Arc<str>),
+    /// It did not keep to the protocol; in words.
+    Protocol(Arc<str>),
+    /// It was told to go and did not.
+    Leaving,
+}
+
+/// How it ended, as far as known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Death {
+    pub(super) verdict: Option<Verdict>,
+    pub(super) exit_code: Option<i32>,
+    pub(super) signal: Option<i32>,
+    /// The kernel ended it, for memory, at a cap of ours.
+    pub(super) out_of_memory: bool,
+    pub(super) last_words: String,
+}
+
+impl Death {
+    /// How a task ended that had begun when it came.
+    pub(super) fn of_task(&self, task: TaskId) -> TaskError {
+        match &self.verdict {
+            Some(Verdict::Task(guilty, reason)) if *guilty == task => {
+                let reason =
+                    reason.as_ref().map_or_else(|| "it did not obey".to_owned(), ToString::to_string);
+                TaskError::killed(format!("it did not obey within its grace ({reason})"))
+            }
+            Some(Verdict::Aborted) => {
+                TaskError::killed("it did not obey within its grace (the pool was aborted)")
+            }
+            Some(Verdict::Memory(why)) => TaskError::killed(Arc::clone(why)),
+            _ if self.out_of_memory => TaskError::killed("memory: the kernel ended its worker at the cap"),
+            _ => TaskError::crashed(self.crashed()),
+        }
+    }
+
+    /// True if a task that had begun may have been the victim of chance, so that trying again makes sense.
+    pub(super) fn is_crash_for(&self, task: TaskId) -> bool {
+        match &self.verdict {
+            Some(Verdict::Task(guilty, _)) => *guilty != task,
+            Some(Verdict::Aborted | Verdict::Memory(_)) => false,
+            Some(Verdict::Protocol(_) | Verdict::Leaving) | None => !self.out_of_memory,
+        }
+    }
+
+    pub(super) fn was_forced(&self) -> bool {
+        self.verdict.is_some()
+    }
+
+    fn crashed(&self) -> Crashed {
+        let (exit_code, signal) = (self.exit_code, self.signal);
+        Crashed { exit_code, signal, detail: Some(self.how().into()) }
+    }
+
+    /// In a sentence: how, and the last words.
+    pub(super) fn how(&self) -> String {
+        let how = match (&self.verdict, self.exit_code, self.signal) {
+            (Some(Verdict::Protocol(what)), _, _) => format!("was ended: it broke the protocol with {what}"),
+            (Some(Verdict::Memory(why)), _, _) => format!("was ended: {why}"),
+            (Some(Verdict::Task(task, _)), _, _) => format!("was ended by force for task {task}"),
+            (Some(Verdict::Aborted), _, _) => "was ended by force: the pool was aborted".to_owned(),
+            (Some(Verdict::Leaving), _, _) => "was ended by force: it did not go when told to".to_owned(),
+            (None, _, _) if self.out_of_memory => "was ended by the kernel at its memory cap".to_owned(),
+            (None, _, Some(signal)) => format!("was ended by signal {signal}"),
+            (None, Some(code), _) => format!("exited with code {code}"),
+            (None, None, None) => "ended; how is not known".to_owned(),
+        };
+        if self.last_words.is_empty() { how } else { format!("{how}; its last words: {}", self.last_words) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::outcome::Outcome;
+
+    #[test]
+    fn only_the_one_it_was_ended_for_is_killed() {
+        let verdict = Some(Verdict::Task(TaskId(4), Some(CancelReason::Timeout)));
+        let death = Death { verdict, signal: Some(9), ..Death::default() };
+        assert_eq!(death.of_task(TaskId(4)).outcome(), Outcome::Killed);
+        assert_eq!(death.of_task(TaskId(5)).outcome(), Outcome::Crashed);
+        assert!(death.is_crash_for(TaskId(5)) && !death.is_crash_for(TaskId(4)));
+    }
+
+    #[test]
+    fn a_cap_kills_and_a_foreign_signal_crashes() {
+        let memory = Death { out_of_memory: true, signal: Some(9), ..Death::default() };
+        assert_eq!(memory.of_task(TaskId(1)).outcome(), Outcome::Killed);
+        let foreign = Death { signal: Some(11), last_words: "oh".to_owned(), ..Death::default() };
+        let error = foreign.of_task(TaskId(1));
+        assert_eq!(error.outcome(), Outcome::Crashed);
+        assert!(
+            error.to_string().contains("signal 11") && error.to_string().contains("last words: oh"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! What the pool says to a worker, as frames.
+
+use ebbtide_worker::frame::{FLAG_RESTORE, FrameType, TooLong, begin_frame, meta, write_frame};
+
+use crate::task::{
+    cell::Runnable,
+    error::{BoxError, TaskError},
+    id::TaskId,
+    isolation::{Isolation, Shape},
+    outcome::CancelReason,
+};
+
+/// Appends the TASK of a cell, whose body is the caller's. Gives how it ends if it cannot be written.
+pub(super) fn task<I: Isolation>(
+    out: &mut Vec<u8>,
+    id: TaskId,
+    cell: &dyn Runnable<I>,
+    attempt: u32,
+    most: u32,
+) -> Result<(), TaskError> {
+    let failed = |error: BoxError| TaskError::failed(error);
+    let too_long = |error: TooLong| TaskError::failed(format!("the request cannot be sent: {error}").into());
+    let (shape, content_type) = cell.looks();
+    let extras = cell.header().extras();
+    let meta = if extras.is_none() && content_type.is_none() && attempt == 1 && shape == Shape::One {
+        Vec::new()
+    } else {
+        let mut meta = meta::TaskMeta { attempt, each: shape == Shape::Each, ..meta::TaskMeta::default() };
+        if let Some(content_type) = &content_type {
+            meta.content_type = (&**content_type).into();
+        }
+        if let Some(extras) = extras {
+            meta.function = extras.function.as_deref().map(Into::into);
+            meta.key = extras.key.as_deref().map(Into::into);
+            meta.deadline_ms =
+                extras.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        }
+        meta.to_bytes()
+    };
+    let open = begin_frame(out, FrameType::Task, 0, id.0, &meta).map_err(too_long)?;
+    if let Err(error) = cell.write(out) {
+        open.abandon(out);
+        return Err(failed(error));
+    }
+    open.finish(out, most).map_err(too_long)
+}
+
+pub(super) fn cancel(out: &mut Vec<u8>, id: TaskId, reason: &CancelReason) {
+    let text = reason.to_string();
+    let meta = meta::CancelMeta { reason: meta::cut(&text, 1024).into() }.to_bytes();
+    plain(out, FrameType::Cancel, 0, id.0, &meta, &[]);
+}
+
+/// Asks for everything that has not begun.
+pub(super) fn recall(out: &mut Vec<u8>, number: u64) {
+    plain(out, FrameType::Recall, 0, number, &[], &[]);
+}
+
+pub(super) fn snapshot(out: &mut Vec<u8>, number: u64) {
+    plain(out, FrameType::Snapshot, 0, number, &[], &[]);
+}
+
+/// The state to build from. False if it is too long to be sent.
+pub(super) fn restore(out: &mut Vec<u8>, state: &[u8]) -> bool {
+    write_frame(out, FrameType::Snapshot, FLAG_RESTORE, 0, &[], state).is_ok()
+}
+
+pub(super) fn stop(out: &mut Vec<u8>) {
+    plain(out, FrameType::Stop, 0, 0, &[], &[]);
+}
+
+pub(super) fn ping(out: &mut Vec<u8>, number: u64) {
+    plain(out, FrameType::Ping, 0, number, &[], &[]);
+}
+
+fn plain(out: &mut Vec<u8>, kind: FrameType, flags: u8, id: u64, meta: &[u8], body: &[u8]) {
+    let written = write_frame(out, kind, flags, id, meta, body);
+    debug_assert!(written.is_ok(), "{kind:?}: a small frame fits");
+}

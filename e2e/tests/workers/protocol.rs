@@ -1,0 +1,148 @@
+//! Workers that do not keep to the protocol end with a reason that has a name, and the pool lives.
+
+use std::time::Duration;
+
+use ebbtide::{Outcome, RejectReason, Restart, ReturnReason};
+use serde_json::json;
+
+use crate::alone::{B, Test};
+use crate::kinds::{each, rogue};
+use crate::rig::{Rig, ask, ended, value};
+use crate::tools::{LONG, fresh, lines};
+
+/// Every test of this file.
+pub(crate) const TESTS: &[Test] = crate::alone::tests! {
+    ("p_04_who_breaks_the_protocol_in_a_task_ends", B, p_04_who_breaks_the_protocol_in_a_task_ends),
+    ("p_04_who_breaks_the_protocol_at_its_start_never_serves", B, p_04_who_breaks_the_protocol_at_its_start_never_serves),
+    ("p_04_half_a_frame_is_not_waited_for_for_ever", B, p_04_half_a_frame_is_not_waited_for_for_ever),
+    ("p_05_who_never_says_hello_or_ready_breaks_the_pool", B, p_05_who_never_says_hello_or_ready_breaks_the_pool),
+    ("p_05_a_restart_repairs_a_broken_pool", B, p_05_a_restart_repairs_a_broken_pool),
+    ("p_10_a_replacement_that_does_not_start_leaves_the_old_one", B, p_10_a_replacement_that_does_not_start_leaves_the_old_one),
+};
+
+/// The fault, and a word that its error must have.
+const IN_A_TASK: [(&str, &str); 17] = [
+    ("garbage", "protocol"),
+    ("huge", "protocol"),
+    ("over-limit", "protocol"),
+    ("short", "protocol"),
+    ("meta-too-long", "protocol"),
+    ("bad-meta", "protocol"),
+    ("unknown-type", "99"),
+    ("a-pools-type", "protocol"),
+    ("a-strangers-result", "task 999999"),
+    ("a-strangers-start", "task 999999"),
+    ("start-twice", "second START"),
+    ("returned-unasked", "RETURNED"),
+    ("snapshot-unasked", "SNAPSHOT"),
+    ("hello-again", "HELLO"),
+    ("ready-again", "READY"),
+    ("half", "exited with code 0"),
+    ("close", "did not go"),
+];
+
+fn p_04_who_breaks_the_protocol_in_a_task_ends() {
+    let rig = Rig::new(&rogue("none"), 1..=1);
+    for (fault, word) in IN_A_TASK {
+        assert_eq!(rig.call("echo", fault), fault);
+        let (guilty, behind) = (rig.send(fault, 0), rig.send("echo", "behind"));
+        let error = ended(guilty, Outcome::Crashed);
+        assert!(error.to_string().contains(word), "{fault}: {error}");
+        assert_eq!(value(behind), "behind", "{fault}");
+    }
+    // The first answer counts; the second is the fault.
+    assert_eq!(rig.call("result-twice", 0), "first");
+    let error = ended(rig.send("no-start", 0), Outcome::Failed);
+    assert!(error.to_string().contains("did not start"), "{error}");
+    assert_eq!(rig.call("echo", "alive"), "alive");
+    rig.close();
+}
+
+fn p_04_who_breaks_the_protocol_at_its_start_never_serves() {
+    for (fault, word) in [
+        ("ready-first", "READY before HELLO"),
+        ("nonce", "nonce"),
+        ("proto", "version 7"),
+        ("garbage", "protocol"),
+        ("error", "no database"),
+        ("exit", "I cannot go on"),
+        ("result-first", "RESULT before READY"),
+    ] {
+        let rig = Rig::with(&rogue(fault), |pool| pool.workers(1..=1).restart_intensity(1, LONG));
+        let waiting = rig.send("echo", 1);
+        let error = ended(waiting, Outcome::Returned);
+        assert!(error.to_string().contains(word), "{fault}: {error}");
+        rig.close();
+    }
+}
+
+fn p_04_half_a_frame_is_not_waited_for_for_ever() {
+    let rig = Rig::with(&rogue("none"), |pool| pool.workers(1..=1).grace(Duration::from_millis(100)));
+    let half = rig.pool.task("half").timeout(Duration::from_millis(100));
+    let half = rig.note(half.submit(ask("half-and-wait", 0)).unwrap());
+    ended(half, Outcome::Killed);
+    assert_eq!(rig.call("echo", "alive"), "alive");
+    rig.close();
+}
+
+fn p_05_who_never_says_hello_or_ready_breaks_the_pool() {
+    for (fault, word) in [("silent", "HELLO"), ("no-ready", "READY")] {
+        let rig = Rig::with(&rogue(fault), |pool| {
+            pool.workers(2..=2).restart_intensity(2, LONG).start_timeout(Duration::from_millis(400))
+        });
+        let waiting: Vec<_> = (0..5).map(|n| rig.send("echo", n)).collect();
+        for task in waiting {
+            let error = ended(task, Outcome::Returned);
+            assert!(error.to_string().contains(word), "{error}");
+            assert!(matches!(error.return_reason(), Some(ReturnReason::Broken(_))), "{error}");
+        }
+        let refused = rig.pool.submit(ask("echo", 1)).unwrap_err();
+        let RejectReason::Broken(cause) = refused.reason() else { panic!("{refused}") };
+        assert!(cause.contains(word), "{cause}");
+        assert!(rig.pool.stats().broken.is_some());
+        rig.close();
+    }
+}
+
+fn p_05_a_restart_repairs_a_broken_pool() {
+    let mended = fresh("mended");
+    let kind = rogue("silent").with(|command| command.arg(&mended));
+    let rig = Rig::with(&kind, |pool| {
+        pool.workers(1..=1).restart_intensity(1, LONG).start_timeout(Duration::from_millis(400))
+    });
+    ended(rig.send("echo", 1), Outcome::Returned);
+    std::fs::write(&mended, "").unwrap();
+    let _ = rig.pool.restart(Restart::drain()).wait().unwrap();
+    assert_eq!(rig.call("echo", "alive"), "alive");
+    let back = rig.pool.take_returned().pop().unwrap();
+    let again = rig.pool.resubmit(back).unwrap();
+    value(rig.note(again));
+    rig.close();
+}
+
+fn p_10_a_replacement_that_does_not_start_leaves_the_old_one() {
+    each(|kind| {
+        let (block, notes) = (fresh("block"), fresh("notes"));
+        let kind = kind.with(|command| command.env("EBBTIDE_TEST_BLOCK", &block));
+        let rig = Rig::with(&kind, |pool| {
+            let retire = ebbtide::Retirement::new().after_tasks(3).jitter(0.0);
+            pool.workers(1..=1).retire(retire).restart_intensity(50, LONG)
+        });
+        let mut events = rig.pool.events();
+        let pid = rig.call("pid", 0);
+        std::fs::write(&block, "").unwrap();
+        for n in 0..20 {
+            assert_eq!(rig.call("note", json!([notes, n])), json!(n));
+        }
+        assert_eq!(rig.call("pid", 0), pid, "it serves on");
+        let failed = std::iter::from_fn(|| events.next_timeout(LONG)).find_map(|event| match event {
+            ebbtide::Event::WorkerStartFailed { cause, .. } => Some(cause),
+            _ => None,
+        });
+        assert!(failed.is_some_and(|cause| cause.contains("blocked by the test")));
+        std::fs::remove_file(&block).unwrap();
+        crate::tools::eventually("it is replaced after all", || rig.call("pid", 0) != pid);
+        rig.close();
+        assert_eq!(lines(&notes).len(), 20);
+    });
+}

@@ -1,0 +1,1 @@
+const f=require('fs'),M=require('module'),r=n=>{const b=Buffer.alloc(n);for(let o=0,k;o<n;o+=k){try{k=f.readSync(+process.env.EBBTIDE_FD||0,b,o,n-o)||process.exit()}catch(e){if(e.code!='EAGAIN')throw e;k=0}}return b},m=new M('ebbtide-worker.cjs');m._compile(r(r(4).readUInt32LE())+'',m.filename='/ebbtide-worker.cjs')
