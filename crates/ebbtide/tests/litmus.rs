@@ -4,7 +4,7 @@
 //! ```text
 //! cargo test --release -p ebbtide --test litmus -- --nocapture
 //! ```
-//! 100 000 samples each, 2 000 in a debug build, a million with `EBBTIDE_LONG=1`; `EBBTIDE_SAMPLES` is any number.
+//! 40 000 samples each, 2 000 in a debug build, a million with `EBBTIDE_LONG=1`; `EBBTIDE_SAMPLES` is any number.
 #![cfg(not(any(loom, shuttle)))]
 #![expect(clippy::print_stderr, reason = "the table is what one runs this for")]
 
@@ -41,7 +41,7 @@ fn samples() -> u64 {
     asked.unwrap_or_else(|| match (std::env::var_os("EBBTIDE_LONG").is_some(), cfg!(debug_assertions)) {
         (true, _) => 1_000_000,
         (false, true) => 2_000,
-        (false, false) => 100_000,
+        (false, false) => 40_000,
     })
 }
 
