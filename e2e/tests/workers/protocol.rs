@@ -108,7 +108,7 @@ fn p_05_a_restart_repairs_a_broken_pool() {
     let mended = fresh("mended");
     let kind = rogue("silent").with(|command| command.arg(&mended));
     let rig = Rig::with(&kind, |pool| {
-        pool.workers(1..=1).restart_intensity(1, LONG).start_timeout(Duration::from_millis(400))
+        pool.workers(1..=1).restart_intensity(1, LONG).start_timeout(Duration::from_secs(3))
     });
     ended(rig.send("echo", 1), Outcome::Returned);
     std::fs::write(&mended, "").unwrap();
