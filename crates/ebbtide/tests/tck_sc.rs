@@ -229,7 +229,10 @@ fn sc_11_a_failing_run_is_told_and_the_job_goes_on_or_stops_as_asked() {
     goes_on.wait_idle(Some(LONG)).unwrap();
     let stats = goes_on.stats();
     assert_eq!((stats.state, stats.outcomes.completed), (JobState::Over(JobEnd::Cancelled), 3));
-    assert!(stats.failures_in_row >= 5 && stats.last.unwrap().error.unwrap().contains("broke number"));
+    assert!(stats.failures_in_row >= 5, "{stats:?}");
+    // The cancel may have met a run that waited for its worker: then that is the last one.
+    let last = stats.last.as_ref().and_then(|last| last.error.as_deref()).unwrap();
+    assert!(last.contains("broke number") || last.contains("cancelled"), "{stats:?}");
     let stops = pool.every(TICK / 10).name("stops").give_up_after(3).start_fallible(body()).unwrap();
     until("it gave up", || stops.is_over());
     let stats = stops.stats();
