@@ -308,12 +308,14 @@ fn ended(plan: &Plan, wire: &Wire, ear: &mut Ear) -> String {
     if exit.is_none() {
         wire.kill(Verdict::Leaving);
     }
+    let oom = wire.cap.as_ref().is_some_and(super::cap::Cap::has_killed);
     let how = match (wire.verdict(), exit) {
+        // Which of its processes the kernel chose makes no difference.
+        _ if oom => "was ended".to_owned(),
         (Some(Verdict::Aborted), _) => "was ended, for the pool was aborted".to_owned(),
         (_, Some(exit)) => exit.to_string(),
         (_, None) => "closed its socket".to_owned(),
     };
-    let oom = wire.cap.as_ref().is_some_and(super::cap::Cap::has_killed);
     let memory = if oom { "; it met its memory cap: raise kill_at" } else { "" };
     with_words(wire, ear, format!("{} {how} before it was ready{memory}", plan.wishes.command.shown()))
 }
