@@ -51,7 +51,8 @@ pub(crate) fn serve<I: Isolation<State = WorkerProcess>>(worker: &ThreadWorker<I
     }
     part(&desk, why);
     let _ = reader.join();
-    died_parting(worker, &desk);
+    // One that was told to go may have died while it still had tasks.
+    try_again(worker, &desk);
 }
 
 struct Opened<I: Isolation> {
@@ -188,26 +189,26 @@ fn patience<I: Isolation>(desk: &Desk<I>) -> Duration {
     if desk.seat().is_aborted() { desk.plan.grace.min(Duration::from_millis(100)) } else { desk.plan.grace }
 }
 
-/// A process that was told to go may have died while it still had tasks.
-fn died_parting<I: Isolation<State = WorkerProcess>>(worker: &ThreadWorker<I>, desk: &Arc<Desk<I>>) {
-    let suspects = std::mem::take(&mut desk.book.lock().suspects);
-    for suspect in suspects {
-        let death = desk.book.lock().death.clone().unwrap_or_default();
-        again(worker, desk, suspect, &death);
+/// The process died under the pool: who was under way and may be tried again is, alone.
+fn died<I: Isolation<State = WorkerProcess>>(worker: &ThreadWorker<I>, desk: &Desk<I>) {
+    let (death, suspects) = {
+        let book = desk.book.lock();
+        (book.death.clone().unwrap_or_default(), book.suspects.len())
+    };
+    let why = if death.was_forced() { RetireReason::Killed } else { RetireReason::Crashed };
+    worker.employer.leaves(&worker.seat, why);
+    if !death.was_forced() && suspects == 0 && worker.seat.outcomes().total() == 0 {
+        worker.employer.died_young(&death.how().into());
     }
+    try_again(worker, desk);
 }
 
-/// The process died under the pool: who was under way and may be tried again is, alone.
-fn died<I: Isolation<State = WorkerProcess>>(worker: &ThreadWorker<I>, desk: &Arc<Desk<I>>) {
+/// Those whose worker died under them, and who may be tried again, are, one after the other.
+fn try_again<I: Isolation<State = WorkerProcess>>(worker: &ThreadWorker<I>, desk: &Desk<I>) {
     let (death, suspects) = {
         let mut book = desk.book.lock();
         (book.death.clone().unwrap_or_default(), std::mem::take(&mut book.suspects))
     };
-    let why = if death.was_forced() { RetireReason::Killed } else { RetireReason::Crashed };
-    worker.employer.leaves(&worker.seat, why);
-    if !death.was_forced() && suspects.is_empty() && worker.seat.outcomes().total() == 0 {
-        worker.employer.died_young(&death.how().into());
-    }
     for suspect in suspects {
         again(worker, desk, suspect, &death);
     }

@@ -100,7 +100,8 @@ impl<I: Isolation> Listener<I> {
         let mut reader = match self.reader.try_lock() {
             Ok(reader) => reader,
             Err(TryLockError::Poisoned(reader)) => reader.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
+            // The reader listens, or just looked whether it may rest: if it decided so, it must look again.
+            Err(TryLockError::WouldBlock) => return self.calls.call(),
         };
         self.calls.singles.fetch_add(1, Ordering::Relaxed);
         let until = Moment::now().plus(SINGLE);
