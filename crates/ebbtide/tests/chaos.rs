@@ -16,9 +16,12 @@ use std::{
     time::Duration,
 };
 
+use dice::Dice;
 use ebbtide::{Cancelled, Handle, Isolation, Outcome, Pool, Report, Restart, Retirement, Shutdown, Threads};
 use patience::{LONG, until};
 
+#[path = "support/dice.rs"]
+mod dice;
 #[path = "support/patience.rs"]
 mod patience;
 #[path = "support/threads.rs"]
@@ -82,18 +85,6 @@ impl Population for OfThreads {
         };
         let timeout = if what == 45 { 1 } else { 10_000 };
         pool.task("chaos").timeout(Duration::from_millis(timeout)).submit_fallible(task).ok()
-    }
-}
-
-/// A small generator (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (bits ^ (bits >> 31)) % bound
     }
 }
 

@@ -10,9 +10,12 @@ use std::{
     time::Duration,
 };
 
+use dice::Dice;
 use ebbtide::{Outcome, Pool, Restart, Shutdown};
 use patience::{LONG, until};
 
+#[path = "support/dice.rs"]
+mod dice;
 #[path = "support/patience.rs"]
 mod patience;
 #[path = "support/threads.rs"]
@@ -23,18 +26,6 @@ const RACES: u64 = 10_000;
 const RESTARTS: u64 = 1_000;
 /// More than the allocator's own unrest, less than what a leak of a worker per restart would come to.
 const MAY_GROW: u64 = 64 << 20;
-
-/// A small generator (splitmix64), so that a failing round can be named and run again.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (bits ^ (bits >> 31)) % bound
-    }
-}
 
 /// What the test itself has counted.
 #[derive(Default)]

@@ -9,20 +9,23 @@
 //!
 //! # Piscina
 //!
+//! Its worker files run unmodified on processes: `Pool::processes(WorkerCommand::node("worker.js"))`, see [`processes`](super::processes).
+//!
 //! | there | here | different |
 //! |---|---|---|
 //! | `minThreads`, `maxThreads` | [`workers`](PoolBuilder::workers)`(min..=max)` | |
 //! | `maxQueue` | [`queue`](PoolBuilder::queue), [`when_full`](PoolBuilder::when_full) | bounded by default; a full queue makes `submit` wait unless you choose otherwise |
 //! | `idleTimeout` | [`idle_timeout`](PoolBuilder::idle_timeout) | 60 s by default |
-//! | `concurrentTasksPerWorker` | – | a worker runs one task at a time |
+//! | `concurrentTasksPerWorker` | [`concurrency`](crate::WorkerCommand::concurrency) | for asynchronous functions on processes; a thread runs one task at a time |
+//! | `filename`, `name`, `workerData`, `execArgv` | [`node`](crate::WorkerCommand::node), [`export`](crate::WorkerCommand::export), [`data`](crate::WorkerCommand::data), [`arg`](crate::WorkerCommand::arg) | |
 //! | `run(task)` | [`submit`](Pool#method.submit) | order is kept: with one producer and one worker, first in is first started |
-//! | `run(task, { signal })` | [`cancelled_by`](Task::cancelled_by) | the body is asked; its thread is not ended under it |
+//! | `run(task, { signal })` | [`cancelled_by`](Task::cancelled_by) | the body is asked; a thread is not ended under it, a process is, after the grace |
 //! | `close()` | [`Shutdown::drain`], or [`Restart::drain`] to use the pool again | everything accepted is finished |
 //! | `destroy()` | [`Shutdown::abort`], or [`Restart::abort`] | what waits is handed back, its handles resolve |
 //! | `queueSize`, `completed` | [`Pool::stats`] | a snapshot in which the law holds |
 //! | `waitTime`, `runTime`, `histogram` | [`Pool::timings`] | sampled by default |
-//! | `resourceLimits` | [`Retirement::larger_than`] | a size the state reports; threads share one heap |
-//! | transferables, `isWorkerThread` | – | closures own what they move |
+//! | `resourceLimits` | [`Memory`](crate::Memory) on processes, [`Retirement::larger_than`] on threads | the whole process is measured, Buffers too; a thread's state reports a size |
+//! | transferables, `isWorkerThread` | – | closures own what they move; a process says that it cannot take them |
 //!
 //! # The JDK
 //!
