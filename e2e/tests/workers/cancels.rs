@@ -31,12 +31,14 @@ fn w_04_running_queued_and_ended_tasks_are_cancelled() {
             (0..2).map(|_| rig.note(task("running").submit(ask("gate", gate.path())).unwrap())).collect();
         rig.until_begun(2);
         let queued: Vec<_> = (0..8).map(|n| rig.send("echo", n)).collect();
-        // From many threads at once, each of them twice.
-        std::thread::scope(|scope| {
-            for handle in queued.iter().chain(&running).chain(&queued) {
-                scope.spawn(move || handle.cancel_with("no longer wanted"));
-            }
-        });
+        // From many threads at once, each of them twice. Those that run last: a worker that is free would take one that is not cancelled yet.
+        for handles in [&queued, &running] {
+            std::thread::scope(|scope| {
+                for handle in handles.iter().chain(handles) {
+                    scope.spawn(move || handle.cancel_with("no longer wanted"));
+                }
+            });
+        }
         token.cancel();
         for handle in queued.into_iter().chain(running) {
             assert!(!handle.cancel(), "it was asked before");
