@@ -335,6 +335,7 @@ class _Wire:
         self.rest = b""  # of a frame that has not come to its end
         self.large: memoryview | None = None  # the same for one that is larger than a read
         self.large_filled = 0
+        self.large_expected = False  # the last frame was large, so the next may be
         self.metas: dict[bytes, dict] = {}
         self.todo: deque[tuple[int, dict, Any]] = deque()
         self.active: dict[int, Task] = {}
@@ -357,7 +358,10 @@ class _Wire:
                     self.large_filled += n
                     if self.large_filled == len(self.large):
                         raw, self.large = self.large, None
+                        self.large_expected = True
                         self.feed(raw)
+                elif self.large_expected and not self.rest and self.read_large(flags):
+                    n = want = 1
                 else:
                     data = self.sock.recv(_CHUNK, flags)
                     n, want = len(data), _CHUNK
@@ -372,6 +376,29 @@ class _Wire:
             if n < want:
                 return
             flags = _NOW
+
+    def read_large(self, flags: int) -> bool:
+        """Takes a large frame that nothing was read of, its body straight into the bytes that the function gets: a stream of large ones is not copied about."""
+        head = self.sock.recv(_HEAD, flags | socket.MSG_PEEK)
+        self.large_expected = False
+        if len(head) < _HEAD:
+            return False
+        length, kind, frame_flags, meta_len, id = _HEADER.unpack(head)
+        if length > self.max_frame or length < _COUNTED_HEAD + meta_len:
+            self.check_length(length, meta_len)
+        if length + 4 <= _CHUNK:
+            return False
+        self.large_expected = True
+        front = self.sock.recv(_HEAD + meta_len, socket.MSG_WAITALL)
+        rest = length + 4 - _HEAD - meta_len
+        body = self.sock.recv(rest, socket.MSG_WAITALL) if len(front) == _HEAD + meta_len else b""
+        if len(body) == rest:
+            self.take(kind, frame_flags, id, front[_HEAD:], body)
+        else:  # a signal came between, or the pool has gone
+            self.large = memoryview(bytearray(length + 4))
+            self.large_filled = len(front) + len(body)
+            self.large[: self.large_filled] = front + body
+        return True
 
     def read_if_free(self) -> bool:
         """Reads what has come unless another thread is at it."""

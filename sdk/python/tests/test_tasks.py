@@ -1,10 +1,12 @@
 """Tasks: bodies, errors, cancel, recall, ping, snapshots, batches, and what is answered while a task runs."""
 
 import os
+import signal
 import socket
 import struct
 import sys
 import threading
+import time
 import unittest
 
 from pool import *
@@ -555,6 +557,7 @@ def f(body, task):
     def test_frames_of_many_threads_stay_whole(self):
         source = """
 import threading
+import time
 def f(body, task):
     def many(n):
         for i in range(40): task.log("info", str(n) * 60000)
@@ -689,6 +692,47 @@ def restore(value): state.update(value)
             w.send(SNAPSHOT_ASKED, 0, None, b"", flags=1)
             w.ready()
             self.assertEqual(w.call(1).value, 1)
+
+
+class Large(unittest.TestCase):
+    def test_a_stream_of_large_bodies_cut_anywhere(self):
+        """After a large frame the next header is looked at before anything is taken; whatever comes then, and however it is cut, arrives as it was."""
+        sizes = [300_000, 70_000, 65_520, 65_521, 200_000, 5, 400_000, 0, 150_000]
+        bodies = [os.urandom(n) for n in sizes]
+        for cut in (1, 3, 15, 16, 17, 60, 65_536):
+            with self.subTest(cut), Worker(ECHO) as w:
+                w.ready()
+                for i, body in enumerate(bodies):
+                    frame = encode(TASK, i, OCTETS, body)
+                    w.raw(frame[:cut])
+                    time.sleep(0.003)
+                    w.raw(frame[cut:])
+                    w.expect(START, i)
+                    self.assertEqual(w.expect(RESULT, i).body, body)
+                w.stop()
+
+    def test_a_signal_in_the_middle_of_a_large_body(self):
+        source = "import signal\nsignal.signal(signal.SIGUSR1, lambda *_: None)\n" + ECHO
+        with Worker(source) as w:
+            w.ready()
+            body = os.urandom(1 << 20)
+            for i in range(3):
+                frame = encode(TASK, i, OCTETS, body)
+                w.raw(frame[: 500_000])
+                time.sleep(0.05)
+                w.process.send_signal(signal.SIGUSR1)
+                time.sleep(0.05)
+                w.raw(frame[500_000:])
+                w.expect(START, i)
+                self.assertEqual(w.expect(RESULT, i).body, body)
+
+    def test_after_a_large_body_the_limit_holds_as_before(self):
+        with Worker(ECHO, env={"EBBTIDE_MAX_FRAME": "200000"}) as w:
+            w.ready()
+            self.assertEqual(len(w.call(1, body=bytes(150_000), content_type="application/octet-stream").body), 150_000)
+            w.raw(struct.pack("<IBBHQ", 200_001, TASK, 0, 0, 2))
+            self.assertIn(b"200000 are allowed", w.process.stderr.read())
+            self.assertEqual(w.process.wait(NET), 70)
 
 
 class Many(unittest.TestCase):
