@@ -22,6 +22,7 @@ mod restarts;
 mod rig;
 mod rust;
 mod scenario;
+mod schedules;
 mod sizes;
 mod starts;
 mod stops;
@@ -46,6 +47,7 @@ const TESTS: &[&[Test]] = &[
     protocol::TESTS,
     renewals::TESTS,
     restarts::TESTS,
+    schedules::TESTS,
     sizes::TESTS,
     starts::TESTS,
     stops::TESTS,

@@ -9,6 +9,7 @@ mod firing;
 mod job;
 mod one_shot;
 mod plan;
+mod requests;
 mod scale;
 mod series;
 mod start;

@@ -61,6 +61,8 @@ pub(crate) struct Wishes {
     pub(crate) priority: Priority,
     pub(crate) timeout: Option<Duration>,
     pub(crate) places: u32,
+    /// Which function of a worker process.
+    pub(crate) function: Option<Arc<str>>,
 }
 
 /// Nobody means more by a duration; beyond it the clocks' numbers end.
@@ -79,6 +81,7 @@ impl Wishes {
             priority: Priority::Normal,
             timeout: None,
             places: 1,
+            function: None,
         }
     }
 
@@ -91,6 +94,7 @@ impl Wishes {
             schedule,
             priority: self.priority,
             timeout: self.timeout,
+            function: self.function.clone(),
         };
         let (scale, rhythm, first) = self.rhythm()?;
         let plan = Plan {

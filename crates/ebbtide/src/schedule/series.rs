@@ -57,6 +57,7 @@ pub(crate) struct Label {
     pub(crate) schedule: Arc<str>,
     pub(crate) priority: Priority,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) function: Option<Arc<str>>,
 }
 
 pub(crate) struct Series<I: Isolation> {
@@ -323,8 +324,9 @@ impl<I: Isolation> Series<I> {
     fn end_unrun(&self, core: &Arc<Core<I>>, unrun: Unrun<I>) -> TaskError {
         let Unrun { outcome, error, body } = unrun;
         match (outcome, body) {
-            (Outcome::Returned, Some(Body::Once(body))) => {
-                let extras = Extras { name: Some(Arc::clone(&self.label.name)), ..Extras::default() };
+            (Outcome::Returned, Some(body @ (Body::Once(_) | Body::Letter(_)))) => {
+                let (name, function) = (Some(Arc::clone(&self.label.name)), self.label.function.clone());
+                let extras = Extras { name, function, ..Extras::default() };
                 let header = Header::new(self.home, self.label.priority, Some(extras));
                 let cell = TaskCell::new(header, Unstarted(body));
                 let _nobody_else_has_it = cell.header().claim();
@@ -340,8 +342,11 @@ impl<I: Isolation> Series<I> {
     }
 
     fn task<'g>(&self, gate: &'g dyn Gate<I>) -> Task<'g, I> {
-        let Label { name, priority, timeout, .. } = &self.label;
-        let task = Task::new(gate, Door::Outside).name(Arc::clone(name)).priority(*priority);
+        let Label { name, priority, timeout, function, .. } = &self.label;
+        let mut task = Task::new(gate, Door::Outside).name(Arc::clone(name)).priority(*priority);
+        if let Some(function) = function {
+            task = task.for_function(Arc::clone(function));
+        }
         match timeout {
             Some(timeout) => task.timeout(*timeout),
             None => task,
@@ -385,6 +390,17 @@ impl<I: Isolation> Series<I> {
         own.began = Some(Moment::now());
         desk.runs += 1;
         Body::take(&mut desk.body).ok_or(why)
+    }
+
+    /// A run that was on its way to a worker process has not begun there, and waits in the queue again.
+    pub(crate) fn came_back(&self, flight: u64) {
+        let mut desk = self.desk.lock();
+        let over = desk.timetable.over().is_some_and(|why| why != JobEnd::Done);
+        if let Some(own) = desk.flights.get_mut(&flight) {
+            (own.began, own.home) = (None, false);
+            own.withdrawn |= over;
+            desk.runs -= 1;
+        }
     }
 
     /// A run's body has ended.
@@ -573,7 +589,7 @@ async fn offer<I: Isolation>(
     flight: u64,
     gate: &dyn Gate<I>,
 ) -> Result<Handle<()>, Option<RejectReason>> {
-    let run = Run { series: Arc::clone(series), flight };
+    let run = Run::new(Arc::clone(series), flight);
     // What it borrows is the job's body: it is never given away from the queue, but by the job.
     // A decorator that panics is the user's; the run is refused then, and the job goes on.
     let Some(submit) = panics::quietly(|| series.task(gate).scoped().submit_job_async(run)) else {

@@ -31,7 +31,11 @@ impl Wishes {
 }
 
 impl<I: Isolation> Schedule<I> {
-    fn start_with<F>(self, body: F, make: impl FnOnce(F) -> Body<I>) -> Result<Job, ScheduleError<F>> {
+    pub(super) fn start_with<F>(
+        self,
+        body: F,
+        make: impl FnOnce(F) -> Body<I>,
+    ) -> Result<Job, ScheduleError<F>> {
         match self.wishes.register(&self.core, None) {
             Ok(series) => {
                 series.go(make(body));
@@ -41,14 +45,14 @@ impl<I: Isolation> Schedule<I> {
         }
     }
 
-    fn overlapping(mut self, runs: u32) -> Self {
+    pub(super) fn overlapping(mut self, runs: u32) -> Self {
         self.wishes.places = runs;
         self
     }
 }
 
 impl<I: Isolation> Later<I> {
-    fn start_with<T, F>(
+    pub(super) fn start_with<T, F>(
         self,
         body: F,
         make: impl FnOnce(F, Arc<Promise<T>>) -> Body<I>,

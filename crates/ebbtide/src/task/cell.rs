@@ -44,6 +44,10 @@ pub(crate) trait Runnable<I: Isolation>: AnyCell {
     fn run(&self, state: &mut I::State, context: &Context<'_, I>) -> Outcome;
     /// What the body is to another process: its shape and its content type, unless that is JSON. Only by those who may `write` it.
     fn looks(&self) -> (Shape, Option<Arc<str>>);
+    /// Before the body is written for another process: how it ends if it must not begin. Only by those who may `write` it.
+    fn set_out(&self) -> Result<(), TaskError>;
+    /// What was written has not begun there. Only by its worker, before it gives the task back.
+    fn came_back(&self);
     /// Writes the body down for another process. Only by its worker after a successful `start`, or by the holder of the queue's
     /// reference of a returned task.
     fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError>;
@@ -102,6 +106,20 @@ impl<I: Isolation, J: Job<I>> TaskCell<I, J> {
     unsafe fn replace(&self, next: Stage<J, J::Output>) -> Stage<J, J::Output> {
         // SAFETY: the caller is the only one who may touch it now.
         unsafe { self.stage.with_mut(|stage| mem::replace(&mut *stage, next)) }
+    }
+
+    /// Looks at the body, if it is there.
+    ///
+    /// # Safety
+    /// As `replace`, and `look` must not come back to this cell.
+    unsafe fn with_body<T>(&self, look: impl FnOnce(&J) -> T) -> Option<T> {
+        self.stage.with_mut(|stage| {
+            // SAFETY: the caller is the only one who may touch it now, and nobody exchanges it meanwhile.
+            match unsafe { &*stage } {
+                Stage::Body(job) => Some(look(job)),
+                _ => None,
+            }
+        })
     }
 
     fn call(
@@ -164,29 +182,30 @@ impl<I: Isolation, J: Job<I>> Runnable<I> for TaskCell<I, J> {
     }
 
     fn looks(&self) -> (Shape, Option<Arc<str>>) {
-        self.stage.with_mut(|stage| {
-            // SAFETY: the word says Running or Done(Returned), and the caller is the one it names.
-            match unsafe { &*stage } {
-                Stage::Body(job) => (job.shape(), job.content_type()),
-                _ => (Shape::One, None),
-            }
-        })
+        // SAFETY: the word says Running or Done(Returned), and the caller is the one it names.
+        unsafe { self.with_body(|job| (job.shape(), job.content_type())) }.unwrap_or((Shape::One, None))
+    }
+
+    fn set_out(&self) -> Result<(), TaskError> {
+        // SAFETY: as in `looks`.
+        unsafe { self.with_body(Job::set_out) }.unwrap_or(Ok(()))
+    }
+
+    fn came_back(&self) {
+        // SAFETY: the word says Running, and the caller is its worker.
+        let _gone = unsafe { self.with_body(Job::came_back) };
     }
 
     fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError> {
-        self.stage.with_mut(|stage| {
-            // SAFETY: the word says Running or Done(Returned), and the caller is the one it names.
-            match unsafe { &*stage } {
-                Stage::Body(job) => job.write(into),
-                _ => Err("its body is gone".into()),
-            }
-        })
+        // SAFETY: as in `looks`.
+        unsafe { self.with_body(|job| job.write(into)) }.unwrap_or_else(|| Err("its body is gone".into()))
     }
 
     fn complete(&self, reply: Result<(Option<&str>, &[u8]), TaskError>) -> Outcome {
         let read = |(content_type, reply): (Option<&str>, &[u8])| {
-            let value = panics::quietly(|| J::read(content_type, reply));
-            value.unwrap_or_else(|| Err("reading its reply panicked".into()))
+            // SAFETY: the caller's start succeeded, so the word says Running and names it.
+            let value = panics::quietly(|| unsafe { self.with_body(|job| job.read(content_type, reply)) });
+            value.flatten().unwrap_or_else(|| Err("reading its reply panicked".into()))
         };
         let (stage, outcome) = match reply.and_then(|reply| read(reply).map_err(TaskError::failed)) {
             Ok(value) => (Stage::Value(value), Outcome::Completed),
@@ -195,7 +214,7 @@ impl<I: Isolation, J: Job<I>> Runnable<I> for TaskCell<I, J> {
                 (Stage::Error(error), outcome)
             }
         };
-        // SAFETY: the caller's start succeeded, so the word says Running and names it.
+        // SAFETY: as above.
         let body = unsafe { self.replace(stage) };
         panics::drop_quietly(body);
         outcome

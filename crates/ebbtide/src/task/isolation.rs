@@ -2,7 +2,10 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use super::{context::Context, error::BoxError};
+use super::{
+    context::Context,
+    error::{BoxError, TaskError},
+};
 
 /// How a pool's workers are kept apart, and what a task is lent there. Sealed; see the implementors.
 pub trait Isolation: sealed::Sealed + Send + Sync + 'static {
@@ -56,13 +59,21 @@ pub(crate) trait Job<I: Isolation>: Send + 'static {
         None
     }
 
+    /// It is about to be written for another process, or how it ends because it must not begin.
+    fn set_out(&self) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    /// What was written has not begun there, and waits again.
+    fn came_back(&self) {}
+
     /// Writes it down for another process.
     fn write(&self, _into: &mut Vec<u8>) -> Result<(), BoxError> {
         Err("a closure cannot leave its process".into())
     }
 
     /// Reads what another process made of it; without a content type it is JSON.
-    fn read(_content_type: Option<&str>, _reply: &[u8]) -> Result<Self::Output, BoxError> {
+    fn read(&self, _content_type: Option<&str>, _reply: &[u8]) -> Result<Self::Output, BoxError> {
         Err("a closure cannot come back from another process".into())
     }
 }

@@ -84,7 +84,7 @@ impl<I: Isolation> Job<I> for Returned<I> {
         }
     }
 
-    fn read(_content_type: Option<&str>, _reply: &[u8]) -> Result<(), BoxError> {
+    fn read(&self, _content_type: Option<&str>, _reply: &[u8]) -> Result<(), BoxError> {
         Ok(())
     }
 }

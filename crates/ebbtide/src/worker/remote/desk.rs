@@ -132,7 +132,7 @@ impl<I: Isolation> Desk<I> {
     pub(super) fn send(&self, entry: Entry<I>) {
         let mut buffer = self.taking.lock();
         if let Err(entry) = self.put(entry, 1, &mut buffer) {
-            self.employer().give_back(self.seat(), vec![entry]);
+            self.back(vec![entry]);
         }
         self.take_more(&mut buffer);
     }
@@ -153,9 +153,19 @@ impl<I: Isolation> Desk<I> {
             let next = self.worker.tray.next().or_else(|| self.employer().next_now(&self.worker.tray));
             let Some(entry) = next else { return };
             if let Err(entry) = self.put(entry, 1, buffer) {
-                self.employer().give_back(self.seat(), vec![entry]);
+                self.back(vec![entry]);
             }
         }
+    }
+
+    /// Gives back what was sent, or nearly, and has not begun.
+    pub(super) fn back(&self, entries: Vec<Entry<I>>) {
+        for entry in &entries {
+            if let Body::Cell(cell) = &entry.body {
+                cell.came_back();
+            }
+        }
+        self.employer().give_back(self.seat(), entries);
     }
 
     fn may_take(&self) -> bool {
@@ -178,7 +188,11 @@ impl<I: Isolation> Desk<I> {
             self.conclude(flight, Err(TaskError::cancelled(reason)));
             return Ok(());
         }
-        if let Err(error) = self.write(id, &*cell, attempt, buffer) {
+        let written = cell.set_out().and_then(|()| self.write(id, &*cell, attempt, buffer));
+        if let Err(error) = written {
+            if let Some(reason) = error.return_reason() {
+                cell.header().note_return(reason);
+            }
             self.conclude(flight, Err(error));
             return Ok(());
         }

@@ -51,7 +51,7 @@ impl<Q: Request, R: Reply> Job<Processes<Q, R>> for Call<Q, R> {
         self.0.write(into)
     }
 
-    fn read(content_type: Option<&str>, reply: &[u8]) -> Result<R, BoxError> {
+    fn read(&self, content_type: Option<&str>, reply: &[u8]) -> Result<R, BoxError> {
         R::read(content_type, reply)
     }
 }
@@ -84,7 +84,7 @@ where
         self.0.write(into)
     }
 
-    fn read(content_type: Option<&str>, reply: &[u8]) -> Result<Vec<R>, BoxError> {
+    fn read(&self, content_type: Option<&str>, reply: &[u8]) -> Result<Vec<R>, BoxError> {
         Vec::<R>::read(content_type, reply)
     }
 }

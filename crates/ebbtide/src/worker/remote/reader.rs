@@ -418,8 +418,7 @@ impl<I: Isolation> Desk<I> {
     fn returned(&self, frame: &Frame<'_>) -> Result<(), Violation> {
         let ids = ids(frame.body).map_err(|malformed| malformed.to_string())?;
         let back = self.book.lock().flights.returned(frame.id, ids)?;
-        let back = back.into_iter().map(|flight| flight.entry).collect();
-        self.employer().give_back(self.seat(), back);
+        self.back(back.into_iter().map(|flight| flight.entry).collect());
         Ok(())
     }
 
@@ -460,7 +459,7 @@ impl<I: Isolation> Desk<I> {
                 self.conclude(flight, Err(death.of_task(id)));
             }
         }
-        self.employer().give_back(self.seat(), unbegun);
+        self.back(unbegun);
         if !expected {
             self.employer().tell(Notice::Died { worker: self.seat().id, how: death.how().into() });
         }
