@@ -26,7 +26,7 @@
 //! }
 //! ```
 //! Requests and replies are whatever serde knows, as JSON; [`Raw`](crate::process::Raw) is bytes with a content type. A task names another function of its worker
-//! with [`function`](crate::Task#method.function).
+//! with [`function`](crate::Task#method.function). Schedules take requests, too: `pool.every(d).start(|| request)`.
 //!
 //! # Workers
 //!

@@ -34,6 +34,12 @@
 //! [`give_up_after`](crate::Schedule::give_up_after) it ends after so many failures in a row: its state says
 //! [`GaveUp`](crate::JobEnd::GaveUp), and an event does. A run that was abandoned still holds its place until its body has ended.
 //!
+//! ## On worker processes
+//!
+//! There a job is a request, and `start` takes what makes it: `pool.every(d).start(|| Refresh { all: false })`; a single run takes the request itself and gives its
+//! reply, and [`function`](crate::Schedule#method.function) names another function of the worker. A run has begun once it is sent, for from then on the pool cannot say alone
+//! whether it has; one that comes back unbegun waits again, and if its job has ended meanwhile it ends without having run.
+//!
 //! ## Ending
 //!
 //! | | timer | a run that waits | a run that runs |
