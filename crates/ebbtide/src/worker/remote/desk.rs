@@ -5,10 +5,7 @@
 //! out of the book, under the lock, ends it or gives it back, once. 2. Nothing of the user's and nothing of the pool's is called under the book's
 //! lock. 3. Only one thread at a time takes tasks from the pool for this worker (`taking`), so they are sent in their order.
 
-use std::{
-    os::fd::AsFd,
-    sync::{Arc, Weak, atomic::Ordering},
-};
+use std::sync::{Arc, Weak, atomic::Ordering};
 
 use super::{
     death::Death,
@@ -356,6 +353,6 @@ impl<I: Isolation> Desk<I> {
 
     /// Writes what there is.
     pub(super) fn flush(&self, patience: Patience) -> Left {
-        self.out.flush(self.wire.socket.as_fd(), patience)
+        self.out.flush(&self.wire.socket, patience)
     }
 }

@@ -311,7 +311,7 @@ impl<I: Isolation> Reader<I> {
             Some(Ended::Signaled { signal, .. }) => (None, Some(signal)),
             Some(Ended::Lost) | None => (None, None),
         };
-        let out_of_memory = wire.cap.as_ref().is_some_and(super::cap::Cap::has_killed);
+        let out_of_memory = wire.cap.as_ref().is_some_and(super::machine::Cap::has_killed);
         Death {
             verdict: wire.verdict(),
             exit_code,
