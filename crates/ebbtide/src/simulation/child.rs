@@ -3,7 +3,9 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use ebbtide_worker::frame::{Decoder, FLAG_NONE, FrameType, VERSION, meta, write_frame, write_ids};
+use ebbtide_worker::frame::{
+    Decoder, FLAG_NONE, FLAG_RESTORE, FrameType, VERSION, meta, write_frame, write_ids,
+};
 
 use super::{
     director::Dice,
@@ -307,6 +309,9 @@ impl Child {
             }
             let mut frames = Vec::new();
             while let Some(frame) = self.decoder.next().expect("the pool keeps to the protocol") {
+                if frame.flags & FLAG_RESTORE != 0 {
+                    continue;
+                }
                 frames.push((frame.kind, frame.id, frame.meta.to_vec(), frame.body.to_vec()));
             }
             for (kind, id, meta, body) in frames {

@@ -53,9 +53,13 @@ pub(super) struct Book<I: Isolation> {
     pub(super) death: Option<Death>,
     /// Their worker died under them; they are tried once more.
     pub(super) suspects: Vec<Flight<I>>,
+    /// How the worker died that had begun the task which is tried again here.
+    pub(super) before: Option<Death>,
     /// Given up, but who knows who still looks at them.
     pub(super) given_up: Vec<Entry<I>>,
     pub(super) snapshot: Answer,
+    /// The number of the last request for one.
+    pub(super) asked: u64,
     /// A PING has not been answered.
     pub(super) pinged: bool,
 }
@@ -86,8 +90,10 @@ impl<I: Isolation> Desk<I> {
             shown: None,
             death: None,
             suspects: Vec::new(),
+            before: None,
             given_up: Vec::new(),
             snapshot: Answer::NotAsked,
+            asked: 0,
             pinged: false,
         };
         Arc::new_cyclic(|me| Self {
@@ -137,6 +143,20 @@ impl<I: Isolation> Desk<I> {
     /// Sends a task that nothing else is to be sent with. Gives it back if the process is dead.
     pub(super) fn send_alone(&self, entry: Entry<I>, attempt: u32) -> Result<(), Entry<I>> {
         self.put(entry, attempt, &mut self.taking.lock())
+    }
+
+    /// Tasks that have not begun here go back. One that is tried again has begun elsewhere: it is not as if it never had, and ends as it did there.
+    pub(super) fn give_back(&self, flights: Vec<Flight<I>>) {
+        let (again, back): (Vec<_>, Vec<_>) = flights.into_iter().partition(|flight| flight.attempt > 1);
+        let back = back.into_iter().map(|flight| flight.entry).collect();
+        self.employer().give_back(self.seat(), back);
+        for flight in again {
+            let error = match self.asked(&flight) {
+                Some(reason) => TaskError::cancelled(reason),
+                None => self.book.lock().before.clone().unwrap_or_default().of_task(flight.entry.id),
+            };
+            self.conclude(flight, Err(error));
+        }
     }
 
     /// Sends more, if something is under way: else the driver asks the pool, and becomes idle if it has nothing.

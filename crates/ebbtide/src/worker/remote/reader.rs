@@ -343,10 +343,13 @@ impl<I: Isolation> Desk<I> {
             FrameType::State => {
                 let state = (frame.flags & FLAG_NONE == 0).then(|| frame.body.to_vec());
                 let mut book = self.book.lock();
-                if book.snapshot != Answer::Asked {
+                if !(1..=book.asked).contains(&frame.id) {
                     return Err("a SNAPSHOT that nobody asked for".to_owned());
                 }
-                book.snapshot = Answer::Given(state);
+                // An answer that comes late is not a fault, and not that to a later question.
+                if frame.id == book.asked && book.snapshot == Answer::Asked {
+                    book.snapshot = Answer::Given(state);
+                }
             }
             FrameType::Progress => {
                 let text = String::from_utf8_lossy(meta_cut(frame.body)).into_owned();
@@ -418,8 +421,7 @@ impl<I: Isolation> Desk<I> {
     fn returned(&self, frame: &Frame<'_>) -> Result<(), Violation> {
         let ids = ids(frame.body).map_err(|malformed| malformed.to_string())?;
         let back = self.book.lock().flights.returned(frame.id, ids)?;
-        let back = back.into_iter().map(|flight| flight.entry).collect();
-        self.employer().give_back(self.seat(), back);
+        self.give_back(back);
         Ok(())
     }
 
@@ -451,7 +453,7 @@ impl<I: Isolation> Desk<I> {
         for flight in flights {
             let id = flight.entry.id;
             if flight.begun.is_none() {
-                unbegun.push(flight.entry);
+                unbegun.push(flight);
             } else if self.deserves_another(&flight) && death.is_crash_for(id) {
                 // It begins once more, on the same seat.
                 self.show_no_more(id);
@@ -460,7 +462,7 @@ impl<I: Isolation> Desk<I> {
                 self.conclude(flight, Err(death.of_task(id)));
             }
         }
-        self.employer().give_back(self.seat(), unbegun);
+        self.give_back(unbegun);
         if !expected {
             self.employer().tell(Notice::Died { worker: self.seat().id, how: death.how().into() });
         }
