@@ -145,7 +145,10 @@ impl Town {
         let mut sums = Outcomes::default();
         for (leaf, watch) in self.watches() {
             if let Some(outcome) = watch.outcome() {
-                leaf.fits(outcome, self);
+                // Why it was returned may be told after it was.
+                if outcome != Outcome::Returned {
+                    leaf.fits(outcome, self);
+                }
                 sums.add(outcome, 1);
             }
         }

@@ -306,6 +306,8 @@ impl<I: Isolation> Reader<I> {
                 break;
             }
         }
+        // What it has started may hold its end of the socket: a driver that waits for somebody to read would wait for ever.
+        wire.socket.hang_up();
         let (exit_code, signal) = match exit.map(|exit| exit.ended) {
             Some(Ended::Exited { code }) => (Some(code), None),
             Some(Ended::Signaled { signal, .. }) => (None, Some(signal)),

@@ -12,7 +12,7 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    net::{RecvFlags, SendFlags},
+    net::{RecvFlags, SendFlags, Shutdown},
 };
 
 use super::{cap::Caps, kin::Kin};
@@ -68,6 +68,11 @@ impl Socket {
     /// What is there already; 0 = the other end is closed.
     pub(crate) fn receive(&self, space: &mut [u8]) -> Result<usize, Errno> {
         rustix::net::recv(&self.0, space, RecvFlags::DONTWAIT).map(|(n, _)| n)
+    }
+
+    /// Ends it for everybody who holds either end: whoever waits to send waits no more.
+    pub(crate) fn hang_up(&self) {
+        let _ = rustix::net::shutdown(&self.0, Shutdown::Both);
     }
 }
 

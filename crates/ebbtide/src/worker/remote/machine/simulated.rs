@@ -200,7 +200,7 @@ impl Socket {
     pub(in crate::worker::remote) fn send(&self, bytes: &[u8], patience: Patience) -> Result<usize, Errno> {
         let mut state = self.0.state.lock();
         loop {
-            if !state.theirs {
+            if !state.theirs || !state.ours {
                 return Err(Errno::PIPE);
             }
             let took = bytes.len().min(state.room - state.down.len());
@@ -215,6 +215,12 @@ impl Socket {
             }
             state = self.0.sleep(state, None);
         }
+    }
+
+    /// Ends it for everybody who holds either end.
+    pub(crate) fn hang_up(&self) {
+        self.0.state.lock().ours = false;
+        self.0.changed.notify_all();
     }
 
     /// What is there already; 0 = the other end is closed.
@@ -238,8 +244,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.0.state.lock().ours = false;
-        self.0.changed.notify_all();
+        self.hang_up();
     }
 }
 
