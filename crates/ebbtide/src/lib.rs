@@ -133,7 +133,7 @@ pub use worker::init;
 #[cfg(target_os = "linux")]
 pub use worker::process::{self, init};
 
-#[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+#[cfg(all(target_os = "linux", not(loom)))]
 pub use worker::remote::{Memory, Processes, WorkerCommand};
 
 pub use bytesize::ByteSize;

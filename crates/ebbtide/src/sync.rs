@@ -32,7 +32,7 @@ pub(crate) use imp_thread::{Thread, current, park};
 pub(crate) use parking::{Thread, current, park};
 
 #[cfg(shuttle)]
-pub(crate) use shuttle::thread_local;
+pub(crate) use shuttle::{sync::Condvar, thread_local};
 #[cfg(not(any(shuttle, loom)))]
 pub(crate) use std::thread_local;
 
@@ -80,6 +80,16 @@ impl<T> Mutex<T> {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// `None` where somebody else has it.
+    #[cfg(not(loom))]
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => None,
+        }
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) struct Options {
     sources: Vec<Source>,
     hook: Option<Hook>,
     /// What its worker processes are, if that is what they are.
-    #[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+    #[cfg(all(target_os = "linux", not(loom)))]
     pub(super) remote: Option<super::processes::Remote>,
 }
 
@@ -104,7 +104,7 @@ impl PoolBuilder<Stateless> {
             owned: None,
             sources: Vec::new(),
             hook: None,
-            #[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+            #[cfg(all(target_os = "linux", not(loom)))]
             remote: None,
         };
         Self { options, craft: Craft::stateless() }
@@ -376,7 +376,7 @@ impl<I: Isolation> PoolBuilder<I> {
         options.check::<I>(&craft)?;
         let has_size = if craft.measure.is_some() { HasSize::Yes } else { HasSize::No };
         craft.limits = options.retirement.check(has_size)?;
-        #[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+        #[cfg(all(target_os = "linux", not(loom)))]
         if let Some(remote) = &options.remote {
             remote.settle(&mut craft, &options)?;
             options.intensity.1 += remote.slow_starts(options.intensity.0);

@@ -23,12 +23,12 @@ mod metrics;
 mod outbox;
 mod phase;
 mod pools;
-#[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+#[cfg(all(target_os = "linux", not(loom)))]
 mod processes;
 mod reaper;
 mod renew;
 mod request;
-#[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+#[cfg(all(target_os = "linux", not(loom)))]
 mod requests;
 mod retirement;
 mod roster;

@@ -6,7 +6,10 @@
 
 mod app;
 mod bodies;
+mod child;
 mod director;
 mod ledger;
 mod pool;
+mod processes;
 mod tests;
+mod town;

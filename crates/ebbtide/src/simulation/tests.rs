@@ -3,7 +3,7 @@
 use super::{
     app,
     director::{say, seeds, sweep},
-    pool,
+    pool, processes,
 };
 
 #[test]
@@ -18,6 +18,12 @@ fn applications_stop_in_order_in_every_weather() {
     say("applications", seeds(5_000, 1_000_000), test, app::run);
 }
 
+#[test]
+fn worker_processes_leave_nothing_behind_in_any_weather() {
+    let test = "simulation::tests::worker_processes_leave_nothing_behind_in_any_weather";
+    say("processes", seeds(5_000, 1_000_000), test, processes::run);
+}
+
 /// Else a seed could not be replayed.
 #[test]
 fn a_seed_decides_everything() {
@@ -28,5 +34,8 @@ fn a_seed_decides_everything() {
         let once = sweep("", seed..seed + 1, app::run).trace;
         let again = sweep("", seed..seed + 1, app::run).trace;
         assert_eq!(once, again, "application, seed {seed}");
+        let once = sweep("", seed..seed + 1, processes::run).trace;
+        let again = sweep("", seed..seed + 1, processes::run).trace;
+        assert_eq!(once, again, "processes, seed {seed}");
     }
 }

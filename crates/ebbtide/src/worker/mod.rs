@@ -9,7 +9,7 @@ pub(crate) mod thread;
 mod elsewhere;
 #[cfg(target_os = "linux")]
 pub mod process;
-#[cfg(all(target_os = "linux", not(any(shuttle, loom))))]
+#[cfg(all(target_os = "linux", not(loom)))]
 pub(crate) mod remote;
 
 #[cfg(not(target_os = "linux"))]

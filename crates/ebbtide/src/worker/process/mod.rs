@@ -48,8 +48,7 @@ pub use init::init;
 pub use signal::Signal;
 pub use spec::CommandSpec;
 
+#[cfg(not(loom))]
+pub use super::remote::{Memory, Processes, Raw, Reply, Request, WorkerCommand, WorkerError, WorkerProcess};
 #[cfg(not(any(shuttle, loom)))]
-pub use super::remote::{
-    Memory, MemoryCaps, Processes, Raw, Reply, Request, WorkerCommand, WorkerError, WorkerProcess,
-    memory_caps,
-};
+pub use super::remote::{MemoryCaps, memory_caps};

@@ -2,28 +2,35 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    os::fd::OwnedFd,
-    process::{Command, Stdio},
     sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
+#[cfg(not(shuttle))]
+use std::{
+    os::fd::OwnedFd,
+    process::{Command, Stdio},
+};
 
 use ebbtide_worker::frame::{FrameType, VERSION, meta};
+#[cfg(not(shuttle))]
 use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt},
     pipe::{PipeFlags, pipe_with},
 };
 
+#[cfg(not(shuttle))]
+use super::machine::{Direct, Kin, Pipe, Socket};
 use super::{
     command::{Kind, WorkerCommand},
     death::Verdict,
     ear::{Ear, Heard},
     frames,
-    kin::{Direct, Kin},
     outgoing::{Left, Outgoing, Patience},
     plan::Plan,
     process::{Wire, WorkerProcess},
 };
+#[cfg(not(shuttle))]
+use crate::worker::process::{CommandSpec, SpawnError};
 use crate::{
     clock::Moment,
     task::{
@@ -31,10 +38,7 @@ use crate::{
         outcome::CancelReason,
         post::{Force, Post},
     },
-    worker::{
-        craft::WorkerInfo,
-        process::{CommandSpec, SpawnError},
-    },
+    worker::craft::WorkerInfo,
 };
 
 const NODE: &str = include_str!("../../../sdk/node/worker.js");
@@ -46,15 +50,16 @@ const PYTHON_BOOTSTRAP: &str = include_str!("../../../sdk/python/bootstrap.py");
 const PASSED: [&str; 10] =
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "PYTHONPATH", "NODE_PATH"];
 /// What is asked of the socket's buffers; the kernel may give less.
+#[cfg(not(shuttle))]
 const BUFFER: usize = 1 << 20;
 /// How long a process is waited for that has closed its socket.
 const AFTER_END: Duration = Duration::from_secs(1);
 
 /// What is to be started, in the form that both ways of starting want.
-struct Start {
+pub(super) struct Start {
     program: OsString,
     args: Vec<OsString>,
-    env: Vec<(OsString, OsString)>,
+    pub(super) env: Vec<(OsString, OsString)>,
     /// Source code that the program reads from the socket before anything else.
     source: Option<&'static str>,
 }
@@ -150,6 +155,10 @@ fn environment(command: &WorkerCommand) -> Vec<(OsString, OsString)> {
     ours.chain(command.env.iter().cloned()).collect()
 }
 
+#[cfg(shuttle)]
+use super::machine::start as spawn;
+
+#[cfg(not(shuttle))]
 fn spawn(plan: &Plan, what: &Start) -> Result<(Arc<Wire>, Ear), String> {
     let no_room = |error: rustix::io::Errno| format!("no worker process: {}", std::io::Error::from(error));
     let (ours, theirs) =
@@ -164,8 +173,8 @@ fn spawn(plan: &Plan, what: &Start) -> Result<(Arc<Wire>, Ear), String> {
         rustix::io::ioctl_fionbio(end, true).map_err(no_room)?;
     }
     let most = plan.wishes.most;
-    let cap = plan.wishes.memory.hard.and_then(|hard| plan.caps.make(hard));
-    let kin = match plan.guardian()? {
+    let cap = plan.wishes.memory.hard.and_then(|hard| plan.host.caps.make(hard));
+    let kin = match plan.host.guardian()? {
         Some(guardian) => {
             let spec =
                 what.env.iter().fold(CommandSpec::new(&what.program).env_clear(), |spec, (name, value)| {
@@ -177,19 +186,23 @@ fn spawn(plan: &Plan, what: &Start) -> Result<(Arc<Wire>, Ear), String> {
             if let Some(cwd) = &plan.wishes.command.cwd {
                 spec = spec.cwd(cwd);
             }
-            if let Some(door) = cap.as_ref().and_then(super::cap::Cap::door) {
+            if let Some(door) = cap.as_ref().and_then(super::machine::Cap::door) {
                 spec = spec.cgroup(door);
             }
-            if let Some(bytes) = plan.data_limit() {
+            if let Some(bytes) = plan.host.data_limit(&plan.wishes) {
                 spec = spec.data_limit(bytes);
             }
             Kin::Guarded(guardian.spawn(spec).map_err(|error| explain(&plan.wishes.command, &error))?)
         }
         None => Kin::Direct(spawn_directly(plan, what, theirs, out, err)?),
     };
-    Ok((Arc::new(Wire::new(kin, ours, most, cap)), Ear::new(most, stdout, stderr)))
+    Ok((
+        Arc::new(Wire::new(kin, Socket::new(ours), most, cap)),
+        Ear::new(most, Pipe::new(stdout), Pipe::new(stderr)),
+    ))
 }
 
+#[cfg(not(shuttle))]
 #[expect(
     clippy::disallowed_methods,
     reason = "without a guardian; it sets its group, and nothing runs between fork and exec"
@@ -216,6 +229,7 @@ fn spawn_directly(
     Direct::new(child).map_err(|error| format!("{shown}: cannot be watched: {error}"))
 }
 
+#[cfg(not(shuttle))]
 fn explain(command: &WorkerCommand, error: &SpawnError) -> String {
     match error {
         SpawnError::NotFound { .. } => remedy(command, &error.to_string()),
@@ -224,6 +238,7 @@ fn explain(command: &WorkerCommand, error: &SpawnError) -> String {
 }
 
 /// What to do about a program that is not there.
+#[cfg(not(shuttle))]
 fn remedy(command: &WorkerCommand, error: &str) -> String {
     let what = match command.kind {
         Kind::Node(_) => "install Node.js 18 or newer, or say where it is with `interpreter`",
@@ -246,7 +261,7 @@ fn hear_out(plan: &Plan, wire: &Wire, ear: &mut Ear, out: &Outgoing, nonce: &str
             return Err(with_words(wire, ear, format!("did not say {what} within {within:?}")));
         }
         // While it does not read what it is to begin with, it is looked at more often than it speaks.
-        let patience = match out.flush(std::os::fd::AsFd::as_fd(&wire.socket), Patience::DoNotWait) {
+        let patience = match out.flush(&wire.socket, Patience::DoNotWait) {
             Left::Something => left.min(Duration::from_millis(2)),
             Left::Nothing | Left::Gone => left,
         };
@@ -308,7 +323,7 @@ fn ended(plan: &Plan, wire: &Wire, ear: &mut Ear) -> String {
     if exit.is_none() {
         wire.kill(Verdict::Leaving);
     }
-    let oom = wire.cap.as_ref().is_some_and(super::cap::Cap::has_killed);
+    let oom = wire.cap.as_ref().is_some_and(super::machine::Cap::has_killed);
     let how = match (wire.verdict(), exit) {
         // Which of its processes the kernel chose makes no difference.
         _ if oom => "was ended".to_owned(),

@@ -5,10 +5,7 @@
 //! out of the book, under the lock, ends it or gives it back, once. 2. Nothing of the user's and nothing of the pool's is called under the book's
 //! lock. 3. Only one thread at a time takes tasks from the pool for this worker (`taking`), so they are sent in their order.
 
-use std::{
-    os::fd::AsFd,
-    sync::{Arc, Weak, atomic::Ordering},
-};
+use std::sync::{Arc, Weak, atomic::Ordering};
 
 use super::{
     death::Death,
@@ -56,9 +53,13 @@ pub(super) struct Book<I: Isolation> {
     pub(super) death: Option<Death>,
     /// Their worker died under them; they are tried once more.
     pub(super) suspects: Vec<Flight<I>>,
+    /// How the worker died that had begun the task which is tried again here.
+    pub(super) before: Option<Death>,
     /// Given up, but who knows who still looks at them.
     pub(super) given_up: Vec<Entry<I>>,
     pub(super) snapshot: Answer,
+    /// The number of the last request for one.
+    pub(super) asked: u64,
     /// A PING has not been answered.
     pub(super) pinged: bool,
 }
@@ -89,8 +90,10 @@ impl<I: Isolation> Desk<I> {
             shown: None,
             death: None,
             suspects: Vec::new(),
+            before: None,
             given_up: Vec::new(),
             snapshot: Answer::NotAsked,
+            asked: 0,
             pinged: false,
         };
         Arc::new_cyclic(|me| Self {
@@ -142,6 +145,29 @@ impl<I: Isolation> Desk<I> {
         self.put(entry, attempt, &mut self.taking.lock())
     }
 
+    /// Tasks that have not begun here go back. One that is tried again has begun elsewhere: it is not as if it never had, and ends as it did there.
+    pub(super) fn give_back(&self, flights: Vec<Flight<I>>) {
+        let (again, back): (Vec<_>, Vec<_>) = flights.into_iter().partition(|flight| flight.attempt > 1);
+        self.back(back.into_iter().map(|flight| flight.entry).collect());
+        for flight in again {
+            let error = match self.asked(&flight) {
+                Some(reason) => TaskError::cancelled(reason),
+                None => self.book.lock().before.clone().unwrap_or_default().of_task(flight.entry.id),
+            };
+            self.conclude(flight, Err(error));
+        }
+    }
+
+    /// Gives back what was sent, or nearly, and has not begun.
+    fn back(&self, entries: Vec<Entry<I>>) {
+        for entry in &entries {
+            if let Body::Cell(cell) = &entry.body {
+                cell.came_back();
+            }
+        }
+        self.employer().give_back(self.seat(), entries);
+    }
+
     /// Sends more, if something is under way: else the driver asks the pool, and becomes idle if it has nothing.
     pub(super) fn refill(&self) {
         let mut buffer = self.taking.lock();
@@ -156,16 +182,6 @@ impl<I: Isolation> Desk<I> {
                 self.back(vec![entry]);
             }
         }
-    }
-
-    /// Gives back what was sent, or nearly, and has not begun.
-    pub(super) fn back(&self, entries: Vec<Entry<I>>) {
-        for entry in &entries {
-            if let Body::Cell(cell) = &entry.body {
-                cell.came_back();
-            }
-        }
-        self.employer().give_back(self.seat(), entries);
     }
 
     fn may_take(&self) -> bool {
@@ -370,6 +386,6 @@ impl<I: Isolation> Desk<I> {
 
     /// Writes what there is.
     pub(super) fn flush(&self, patience: Patience) -> Left {
-        self.out.flush(self.wire.socket.as_fd(), patience)
+        self.out.flush(&self.wire.socket, patience)
     }
 }

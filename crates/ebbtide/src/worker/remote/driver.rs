@@ -128,8 +128,13 @@ fn drive<I: Isolation>(worker: &ThreadWorker<I>, desk: &Desk<I>, listener: &List
 
 /// Asks for the state, and waits for it for as long as that may take. What it gives is kept, too, where that is wanted.
 fn snapshot<I: Isolation>(desk: &Desk<I>) -> Option<Vec<u8>> {
-    desk.book.lock().snapshot = Answer::Asked;
-    desk.say(|frame| frames::snapshot(frame, 1));
+    let number = {
+        let mut book = desk.book.lock();
+        book.snapshot = Answer::Asked;
+        book.asked += 1;
+        book.asked
+    };
+    desk.say(|frame| frames::snapshot(frame, number));
     let until = Moment::now().plus(desk.plan.snapshot_box);
     let state = loop {
         let _ = desk.flush(Patience::Wait);
@@ -146,7 +151,7 @@ fn snapshot<I: Isolation>(desk: &Desk<I>) -> Option<Vec<u8>> {
         }
         let left = until.since(Moment::now());
         if left.is_zero() {
-            // An answer that comes late is not a fault.
+            desk.book.lock().snapshot = Answer::NotAsked;
             return None;
         }
         sync::park_timeout(left);
@@ -229,6 +234,7 @@ fn again<I: Isolation<State = WorkerProcess>>(
         old.conclude(suspect, Err(death.of_task(id)));
         return;
     };
+    desk.book.lock().before = Some(death.clone());
     let Flight { entry, attempt, sent, begun, armed } = suspect;
     if let Err(entry) = desk.send_alone(entry, attempt + 1) {
         old.conclude(Flight { entry, attempt, sent, begun, armed }, Err(death.of_task(id)));

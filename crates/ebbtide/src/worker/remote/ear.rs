@@ -1,18 +1,14 @@
 //! What comes in from a worker process: frames on its socket, lines on its standard output and error.
 
-use std::{
-    os::fd::{AsFd, OwnedFd},
-    time::Duration,
-};
+use std::time::Duration;
 
 use ebbtide_worker::frame::Decoder;
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::{Errno, read},
-    net::{RecvFlags, recv},
-};
+use rustix::io::Errno;
 
-use super::process::Wire;
+use super::{
+    machine::{self, Pipe},
+    process::Wire,
+};
 use crate::worker::output::OutputSource;
 
 /// So much is read from an output at a time.
@@ -27,7 +23,7 @@ pub(super) struct Ear {
 }
 
 struct Output {
-    fd: OwnedFd,
+    pipe: Pipe,
     source: OutputSource,
     /// The beginning of a line whose end has not come.
     begun: Vec<u8>,
@@ -45,8 +41,8 @@ pub(super) enum Heard {
 }
 
 impl Ear {
-    pub(super) fn new(most: u32, stdout: OwnedFd, stderr: OwnedFd) -> Self {
-        let output = |fd, source| Some(Output { fd, source, begun: Vec::new() });
+    pub(super) fn new(most: u32, stdout: Pipe, stderr: Pipe) -> Self {
+        let output = |pipe, source| Some(Output { pipe, source, begun: Vec::new() });
         Self {
             decoder: Decoder::with_limit(most),
             outputs: [output(stdout, OutputSource::Stdout), output(stderr, OutputSource::Stderr)],
@@ -61,26 +57,11 @@ impl Ear {
         patience: Option<Duration>,
         line: Option<Line<'_>>,
     ) -> Heard {
-        let (socket, ended) = (wire.socket.as_fd(), wire.kin.exit_fd());
-        let [out, err] = &self.outputs;
-        let mut fds = Vec::with_capacity(4);
-        fds.push(PollFd::new(&socket, PollFlags::IN));
-        fds.push(PollFd::new(&ended, PollFlags::IN));
-        fds.extend(out.iter().chain(err).map(|output| PollFd::new(&output.fd, PollFlags::IN)));
-        let patience = patience.map(|patience| Timespec {
-            tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(patience.subsec_nanos()),
-        });
-        match poll(&mut fds, patience.as_ref()) {
-            Ok(0) | Err(Errno::INTR) => return Heard::Nothing,
-            Ok(_) => {}
-            // Want of kernel memory: the read says whether there is more to it.
-            Err(_) => std::thread::yield_now(),
-        }
-        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        drop(fds);
-        let heard = if ready[0] || ready[1] { self.receive(wire, ready[1]) } else { Heard::Nothing };
-        if ready[2..].contains(&true) {
+        let outputs = self.outputs.each_ref().map(|output| output.as_ref().map(|output| &output.pipe));
+        let ready = machine::wait(&wire.socket, &wire.kin, outputs, patience);
+        let heard =
+            if ready.socket || ready.ended { self.receive(wire, ready.ended) } else { Heard::Nothing };
+        if ready.outputs {
             self.read_outputs(wire, line);
         }
         heard
@@ -92,9 +73,9 @@ impl Ear {
     }
 
     fn receive(&mut self, wire: &Wire, ended: bool) -> Heard {
-        match recv(&wire.socket, self.decoder.space(), RecvFlags::DONTWAIT) {
-            Ok((0, _)) => Heard::End,
-            Ok((n, _)) => {
+        match wire.socket.receive(self.decoder.space()) {
+            Ok(0) => Heard::End,
+            Ok(n) => {
                 self.decoder.filled(n);
                 Heard::Frames
             }
@@ -111,7 +92,7 @@ impl Ear {
         self.chunk.resize(CHUNK, 0);
         for place in &mut self.outputs {
             let Some(output) = place else { continue };
-            match read(&output.fd, &mut self.chunk[..]) {
+            match output.pipe.read(&mut self.chunk[..]) {
                 Ok(0) => *place = None,
                 Ok(n) => {
                     let chunk = &self.chunk[..n];

@@ -38,6 +38,8 @@ pub(super) struct Flights<I: Isolation> {
     ended: Moment,
     /// A RECALL that has not been answered.
     recalling: Option<u64>,
+    /// It gave back what it had not begun: nothing is sent ahead until one of those that run has ended, or it would come and go without end.
+    held: bool,
     number: u64,
 }
 
@@ -55,6 +57,7 @@ impl<I: Isolation> Flights<I> {
             short: 0,
             ended: Moment::default(),
             recalling: None,
+            held: false,
             number: 0,
         }
     }
@@ -65,7 +68,7 @@ impl<I: Isolation> Flights<I> {
 
     /// How many more may be sent now.
     pub(super) fn room(&self) -> usize {
-        if self.recalling.is_some() { 0 } else { self.credits.saturating_sub(self.list.len()) }
+        if self.recalling.is_some() || self.held { 0 } else { self.credits.saturating_sub(self.list.len()) }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Flight<I>> {
@@ -110,7 +113,7 @@ impl<I: Isolation> Flights<I> {
             let took = now.since(*begun);
             self.learn(took);
         }
-        self.ended = now;
+        (self.ended, self.held) = (now, false);
         Ok(flight)
     }
 
@@ -162,7 +165,9 @@ impl<I: Isolation> Flights<I> {
             Some(_) => Err(format!("giving back task {id}, which has begun")),
             None => Err(format!("giving back task {id}, which it does not have")),
         });
-        back.collect()
+        let back: Vec<_> = back.collect::<Result<_, _>>()?;
+        self.held = !back.is_empty();
+        Ok(back)
     }
 
     /// Everything that is under way, for the worker is no more.

@@ -8,17 +8,17 @@
 //! more; who sends looks afterwards whether somebody rests.
 
 use std::{
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use super::reader::{Reader, Turn, Who};
 use crate::{
     clock::Moment,
-    sync::{self, Thread},
+    sync::{
+        self, Mutex, Thread,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     task::isolation::Isolation,
 };
 
@@ -64,7 +64,7 @@ impl<I: Isolation> Listener<I> {
         let mut seen = 0;
         while self.listen() {
             self.calls.resting.store(true, Ordering::SeqCst);
-            if !self.reader.lock().unwrap_or_else(PoisonError::into_inner).may_rest() {
+            if !self.reader.lock().may_rest() {
                 self.calls.resting.store(false, Ordering::SeqCst);
                 continue;
             }
@@ -73,14 +73,14 @@ impl<I: Isolation> Listener<I> {
             let singles = self.calls.singles.load(Ordering::Relaxed);
             if std::mem::replace(&mut seen, singles) == singles {
                 // Nobody came meanwhile: it listens again itself, for as long as it takes.
-                self.reader.lock().unwrap_or_else(PoisonError::into_inner).wake_up();
+                self.reader.lock().wake_up();
             }
         }
     }
 
     /// Listens until there is nothing to do but what the driver can do; false once the process is no more.
     fn listen(&self) -> bool {
-        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reader = self.reader.lock();
         loop {
             // Who may rest only glances at what has come meanwhile.
             let turn = if reader.may_rest() { Who::Glance } else { Who::Reader };
@@ -97,11 +97,9 @@ impl<I: Isolation> Listener<I> {
 
     /// The driver has sent a task and listens for its end, if nobody else does. Where it takes longer the reader is called.
     pub(super) fn listen_for_one(&self) {
-        let mut reader = match self.reader.try_lock() {
-            Ok(reader) => reader,
-            Err(TryLockError::Poisoned(reader)) => reader.into_inner(),
+        let Some(mut reader) = self.reader.try_lock() else {
             // The reader listens, or just looked whether it may rest: if it decided so, it must look again.
-            Err(TryLockError::WouldBlock) => return self.calls.call(),
+            return self.calls.call();
         };
         self.calls.singles.fetch_add(1, Ordering::Relaxed);
         let until = Moment::now().plus(SINGLE);

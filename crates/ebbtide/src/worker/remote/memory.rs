@@ -1,12 +1,8 @@
 //! How much memory a worker process uses, and how much it may.
 
-use std::{
-    fs::File,
-    os::unix::fs::FileExt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use bytesize::ByteSize;
@@ -68,25 +64,6 @@ impl Memory {
             )),
             _ => Ok(()),
         }
-    }
-}
-
-/// Reads the resident set of one process, through a descriptor that is kept: about a microsecond a look.
-#[derive(Debug)]
-pub(super) struct Meter(Option<File>);
-
-impl Meter {
-    pub(super) fn of(pid: u32) -> Self {
-        Self(File::open(format!("/proc/{pid}/statm")).ok())
-    }
-
-    /// In bytes; `None` once the process has ended.
-    pub(super) fn read(&self) -> Option<u64> {
-        let mut bytes = [0; 128];
-        let n = self.0.as_ref()?.read_at(&mut bytes, 0).ok()?;
-        let text = std::str::from_utf8(&bytes[..n]).ok()?;
-        let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
-        (pages > 0).then(|| pages * rustix::param::page_size() as u64)
     }
 }
 
@@ -179,12 +156,5 @@ mod tests {
         assert_eq!(guard.baseline(5, Some(10)), None);
         assert!(guard.baseline(15, Some(10)).is_some_and(|why| why.contains("Raise the limit")));
         assert_eq!(guard.baseline(15, Some(10)), None);
-    }
-
-    #[test]
-    fn our_own_memory_can_be_read() {
-        let meter = Meter::of(std::process::id());
-        assert!(meter.read().is_some_and(|bytes| bytes > 1 << 20), "{meter:?}");
-        assert_eq!(Meter::of(u32::MAX).read(), None);
     }
 }

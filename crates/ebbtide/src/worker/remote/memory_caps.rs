@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::cap::Caps;
+use super::machine::Caps;
 
 /// What holds the hard memory limit of worker processes on this machine, beside the pool's own looking every 100 ms. From [`memory_caps`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 //! sent and come back by frames ([`desk`]), several may be under way, and who does not obey is ended by force.
 
 mod boot;
-mod cap;
 mod command;
 mod death;
 mod desk;
@@ -13,9 +12,10 @@ mod ear;
 mod flights;
 mod frames;
 mod isolation;
-mod kin;
 mod listener;
+pub(crate) mod machine;
 mod memory;
+#[cfg(not(shuttle))]
 mod memory_caps;
 mod message;
 mod outgoing;
@@ -33,6 +33,7 @@ pub(crate) use driver::serve;
 pub use isolation::Processes;
 pub(crate) use isolation::{Call, Chunk};
 pub use memory::Memory;
+#[cfg(not(shuttle))]
 pub use memory_caps::{MemoryCaps, memory_caps};
 pub use message::{Raw, Reply, Request};
 pub(crate) use plan::{Plan, Snapshots, Wishes};

@@ -3,13 +3,9 @@
 //! Everybody appends; one at a time takes what there is and writes it without holding the lock. Who must not block (the reader, an alarm) leaves to the
 //! driver what the socket does not take at once.
 
-use std::os::fd::BorrowedFd;
+use rustix::io::Errno;
 
-use rustix::{
-    io::Errno,
-    net::{SendFlags, send},
-};
-
+use super::machine::Socket;
 use crate::sync::Mutex;
 
 /// A buffer that grew beyond this is given back once it is empty.
@@ -67,7 +63,7 @@ impl Outgoing {
     }
 
     /// Writes what there is.
-    pub(super) fn flush(&self, socket: BorrowedFd<'_>, patience: Patience) -> Left {
+    pub(super) fn flush(&self, socket: &Socket, patience: Patience) -> Left {
         let mut taken = {
             let mut out = self.0.lock();
             if out.busy || out.bytes.is_empty() {
@@ -109,14 +105,10 @@ impl Outgoing {
 }
 
 /// Gives how many bytes are left.
-fn write_all(socket: BorrowedFd<'_>, bytes: &[u8], patience: Patience) -> Result<usize, Errno> {
-    let flags = match patience {
-        Patience::Wait => SendFlags::NOSIGNAL,
-        Patience::DoNotWait => SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-    };
+fn write_all(socket: &Socket, bytes: &[u8], patience: Patience) -> Result<usize, Errno> {
     let mut at = 0;
     while at < bytes.len() {
-        match send(socket, &bytes[at..], flags) {
+        match socket.send(&bytes[at..], patience) {
             Ok(n) => at += n,
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => break,

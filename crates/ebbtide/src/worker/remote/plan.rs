@@ -4,8 +4,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     boot,
-    cap::Caps,
     command::WorkerCommand,
+    machine::Host,
     memory::{Guard, Memory},
     process::WorkerProcess,
     snapshot::State,
@@ -14,16 +14,12 @@ use super::{
 use crate::{
     error::BuildError,
     policy::START_TIMEOUT,
-    sync::Mutex,
     task::error::BoxError,
     worker::{
         craft::{Snapshot, WorkerInfo},
         process::Guardian,
     },
 };
-
-/// A limit on data counts what is reserved and not used, stacks of threads above all.
-const DATA_ROOM: u64 = 128 << 20;
 
 /// What a pool of processes is told beyond what every pool is.
 #[derive(Clone, Debug)]
@@ -89,31 +85,20 @@ impl Wishes {
 pub(crate) struct Plan {
     pub(super) wishes: Wishes,
     pub(super) guard: Guard,
-    pub(super) caps: Caps,
+    pub(super) host: Host,
     /// How long a worker has after STOP.
     pub(super) grace: Duration,
     pub(super) snapshot_box: Duration,
     /// Where the last state of any worker is kept between two lives of this program.
     pub(super) state: State,
-    guardian: Mutex<Option<Guardian>>,
     pub(super) spares: Spares,
 }
 
 impl Plan {
     pub(crate) fn new(wishes: Wishes, pool: Arc<str>, grace: Duration, snapshot_box: Duration) -> Self {
-        let caps = Caps::find(&wishes);
+        let host = Host::new(&wishes);
         let state = State::new(&wishes.snapshots, &pool);
-        let guardian = Mutex::new(wishes.guardian.clone());
-        Self {
-            wishes,
-            guard: Guard::default(),
-            caps,
-            grace,
-            snapshot_box,
-            state,
-            guardian,
-            spares: Spares::default(),
-        }
+        Self { wishes, guard: Guard::default(), host, grace, snapshot_box, state, spares: Spares::default() }
     }
 
     /// Starts a worker and waits until it is ready.
@@ -137,22 +122,5 @@ impl Plan {
     /// The pool is over: nobody is kept ready any more.
     pub(crate) fn close(&self) {
         self.spares.close();
-    }
-
-    /// The guardian, started when it is first needed, and again when it has gone; `None` where this program cannot have one.
-    pub(super) fn guardian(&self) -> Result<Option<Guardian>, String> {
-        let mut own = self.guardian.lock();
-        if let Some(guardian) = own.as_ref().filter(|guardian| guardian.is_there()) {
-            return Ok(Some(guardian.clone()));
-        }
-        let guardian = Guardian::shared().map_err(|error| error.to_string())?;
-        own.clone_from(&guardian);
-        Ok(guardian)
-    }
-
-    /// The limit on data of a worker that no control group holds: with room for what it reserves and does not use.
-    pub(super) fn data_limit(&self) -> Option<u64> {
-        let hard = self.wishes.memory.hard.filter(|_| self.caps == Caps::Data)?;
-        Some(hard.saturating_add(DATA_ROOM))
     }
 }

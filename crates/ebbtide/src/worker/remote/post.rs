@@ -97,7 +97,7 @@ impl<I: Isolation> Post for Desk<I> {
         };
         for flight in flights {
             if flight.begun.is_none() {
-                self.back(vec![flight.entry]);
+                self.give_back(vec![flight]);
                 continue;
             }
             if let Body::Cell(cell) = &flight.entry.body {

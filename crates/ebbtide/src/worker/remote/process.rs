@@ -2,14 +2,19 @@
 
 use std::{
     fmt,
-    os::fd::OwnedFd,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use super::{death::Verdict, ear::Ear, kin::Kin, memory::Meter, plan::Plan, tail::Tail};
+use super::{
+    death::Verdict,
+    ear::Ear,
+    machine::{Cap, Kin, Meter, Socket},
+    plan::Plan,
+    tail::Tail,
+};
 use crate::{sync::Mutex, worker::process::Signal};
 
 /// A worker process. What a pool of [`Processes`](super::Processes) has for the state of a worker; tasks never see it.
@@ -22,7 +27,7 @@ pub struct WorkerProcess {
 /// What all who deal with the process share.
 pub(super) struct Wire {
     pub(super) kin: Kin,
-    pub(super) socket: OwnedFd,
+    pub(super) socket: Socket,
     pub(super) meter: Meter,
     pub(super) tail: Tail,
     /// Why it was ended by force, or is about to be: the first reason counts.
@@ -33,7 +38,7 @@ pub(super) struct Wire {
     pub(super) credits: AtomicUsize,
     pub(super) most: u32,
     /// Its control group, if it has one of its own.
-    pub(super) cap: Option<super::cap::Cap>,
+    pub(super) cap: Option<Cap>,
 }
 
 impl WorkerProcess {
@@ -60,7 +65,7 @@ impl fmt::Debug for WorkerProcess {
 }
 
 impl Wire {
-    pub(super) fn new(kin: Kin, socket: OwnedFd, most: u32, cap: Option<super::cap::Cap>) -> Self {
+    pub(super) fn new(kin: Kin, socket: Socket, most: u32, cap: Option<Cap>) -> Self {
         let meter = Meter::of(kin.pid());
         Self {
             kin,

@@ -306,12 +306,14 @@ impl<I: Isolation> Reader<I> {
                 break;
             }
         }
+        // What it has started may hold its end of the socket: a driver that waits for somebody to read would wait for ever.
+        wire.socket.hang_up();
         let (exit_code, signal) = match exit.map(|exit| exit.ended) {
             Some(Ended::Exited { code }) => (Some(code), None),
             Some(Ended::Signaled { signal, .. }) => (None, Some(signal)),
             Some(Ended::Lost) | None => (None, None),
         };
-        let out_of_memory = wire.cap.as_ref().is_some_and(super::cap::Cap::has_killed);
+        let out_of_memory = wire.cap.as_ref().is_some_and(super::machine::Cap::has_killed);
         Death {
             verdict: wire.verdict(),
             exit_code,
@@ -343,10 +345,13 @@ impl<I: Isolation> Desk<I> {
             FrameType::State => {
                 let state = (frame.flags & FLAG_NONE == 0).then(|| frame.body.to_vec());
                 let mut book = self.book.lock();
-                if book.snapshot != Answer::Asked {
+                if !(1..=book.asked).contains(&frame.id) {
                     return Err("a SNAPSHOT that nobody asked for".to_owned());
                 }
-                book.snapshot = Answer::Given(state);
+                // An answer that comes late is not a fault, and not that to a later question.
+                if frame.id == book.asked && book.snapshot == Answer::Asked {
+                    book.snapshot = Answer::Given(state);
+                }
             }
             FrameType::Progress => {
                 let text = String::from_utf8_lossy(meta_cut(frame.body)).into_owned();
@@ -418,7 +423,7 @@ impl<I: Isolation> Desk<I> {
     fn returned(&self, frame: &Frame<'_>) -> Result<(), Violation> {
         let ids = ids(frame.body).map_err(|malformed| malformed.to_string())?;
         let back = self.book.lock().flights.returned(frame.id, ids)?;
-        self.back(back.into_iter().map(|flight| flight.entry).collect());
+        self.give_back(back);
         Ok(())
     }
 
@@ -450,7 +455,7 @@ impl<I: Isolation> Desk<I> {
         for flight in flights {
             let id = flight.entry.id;
             if flight.begun.is_none() {
-                unbegun.push(flight.entry);
+                unbegun.push(flight);
             } else if self.deserves_another(&flight) && death.is_crash_for(id) {
                 // It begins once more, on the same seat.
                 self.show_no_more(id);
@@ -459,7 +464,7 @@ impl<I: Isolation> Desk<I> {
                 self.conclude(flight, Err(death.of_task(id)));
             }
         }
-        self.back(unbegun);
+        self.give_back(unbegun);
         if !expected {
             self.employer().tell(Notice::Died { worker: self.seat().id, how: death.how().into() });
         }

@@ -19,6 +19,8 @@ struct Shelf {
     ready: Vec<WorkerProcess>,
     /// Somebody is filling it.
     filling: bool,
+    /// The one that is being started.
+    starting: Option<Arc<Seat>>,
     closed: bool,
 }
 
@@ -65,8 +67,17 @@ impl Spares {
     /// False once there are enough, or no more to be had.
     fn add_one(&self, plan: &Arc<Plan>) -> bool {
         let seat = Arc::new(Seat::new(WorkerId(0), "spare".into(), 0, 0));
+        {
+            let mut shelf = self.0.lock();
+            if shelf.closed {
+                shelf.filling = false;
+                return false;
+            }
+            shelf.starting = Some(Arc::clone(&seat));
+        }
         let spare = boot::start(plan, &WorkerInfo::of(&seat), None);
         let mut shelf = self.0.lock();
+        shelf.starting = None;
         match spare {
             Ok(spare) if !shelf.closed => {
                 shelf.ready.push(spare);
@@ -82,11 +93,18 @@ impl Spares {
     }
 
     pub(super) fn close(&self) {
-        let ready = {
+        let (ready, starting) = {
             let mut shelf = self.0.lock();
             shelf.closed = true;
-            std::mem::take(&mut shelf.ready)
+            (std::mem::take(&mut shelf.ready), shelf.starting.take())
         };
+        // Whoever starts it sees the one, or has set the other by now.
+        if let Some(seat) = starting {
+            seat.abort();
+            if let Some(post) = seat.post() {
+                let _ = post.end(None, None);
+            }
+        }
         ready.iter().for_each(end);
     }
 }

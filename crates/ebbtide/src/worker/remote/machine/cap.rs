@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{command::Kind, plan::Wishes};
+use crate::worker::remote::{command::Kind, plan::Wishes};
 
 /// What holds a hard limit on this machine, beside our own looking.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) enum Caps {
 
 /// The control group of one worker; removed with it.
 #[derive(Debug)]
-pub(super) struct Cap {
+pub(crate) struct Cap {
     group: PathBuf,
     version: Version,
 }
@@ -43,7 +43,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 
 impl Caps {
     /// What a pool with these wishes can be held by.
-    pub(super) fn find(wishes: &Wishes) -> Self {
+    pub(crate) fn find(wishes: &Wishes) -> Self {
         if wishes.memory.hard.is_none() {
             return Self::None;
         }
@@ -79,7 +79,7 @@ impl Caps {
     }
 
     /// Makes a group that is held to `bytes`; `None` where there is none to be had now.
-    pub(super) fn make(&self, bytes: u64) -> Option<Cap> {
+    pub(crate) fn make(&self, bytes: u64) -> Option<Cap> {
         let (parent, version) = match self {
             Self::V2(parent) => (parent, Version::Two),
             Self::V1(parent) => (parent, Version::One),
@@ -110,13 +110,13 @@ impl Cap {
     }
 
     /// What its first member writes itself into.
-    pub(super) fn door(&self) -> Option<OwnedFd> {
+    pub(crate) fn door(&self) -> Option<OwnedFd> {
         let file = fs::OpenOptions::new().write(true).open(self.group.join("cgroup.procs")).ok()?;
         Some(file.into())
     }
 
     /// True if the kernel has ended somebody in it for want of memory.
-    pub(super) fn has_killed(&self) -> bool {
+    pub(crate) fn has_killed(&self) -> bool {
         let file = match self.version {
             Version::One => "memory.oom_control",
             Version::Two => "memory.events",

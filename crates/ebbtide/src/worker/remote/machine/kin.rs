@@ -15,16 +15,18 @@ use rustix::{
     process::{Pid, PidfdFlags, kill_process_group, pidfd_open},
 };
 
-use super::super::process::{Child, Ended, Exit, Signal, Usage};
-use crate::sync::Mutex;
+use crate::{
+    sync::Mutex,
+    worker::process::{Child, Ended, Exit, Signal, Usage},
+};
 
-pub(super) enum Kin {
+pub(crate) enum Kin {
     Guarded(Child),
     Direct(Direct),
 }
 
 /// A child of this very process.
-pub(super) struct Direct {
+pub(crate) struct Direct {
     pid: Pid,
     /// Readable once it has ended.
     pidfd: OwnedFd,
@@ -33,7 +35,7 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    pub(super) fn new(child: StdChild) -> io::Result<Self> {
+    pub(crate) fn new(child: StdChild) -> io::Result<Self> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
         Ok(Self { pid, pidfd, child: Mutex::new(Ok(child)) })
@@ -68,7 +70,7 @@ impl Direct {
 }
 
 impl Kin {
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         match self {
             Self::Guarded(child) => child.pid(),
             Self::Direct(direct) => direct.pid.as_raw_nonzero().get().unsigned_abs(),
@@ -76,7 +78,7 @@ impl Kin {
     }
 
     /// A signal to its group. One that has ended is left alone.
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         match self {
             // The guardian is gone, and so is the process.
             Self::Guarded(child) => child.signal(signal).unwrap_or_default(),
@@ -93,7 +95,7 @@ impl Kin {
     }
 
     /// How it ended, waiting so long for it; `None` = it still runs.
-    pub(super) fn wait(&self, patience: Duration) -> Option<Exit> {
+    pub(crate) fn wait(&self, patience: Duration) -> Option<Exit> {
         match self {
             Self::Guarded(child) => child.wait_timeout(patience),
             Self::Direct(direct) => {
@@ -114,7 +116,7 @@ impl Drop for Direct {
 }
 
 /// Waits until a descriptor is readable, so long at most.
-pub(super) fn is_readable(fd: BorrowedFd<'_>, patience: Duration) -> bool {
+fn is_readable(fd: BorrowedFd<'_>, patience: Duration) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
     let patience = Timespec {
         tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
