@@ -18,6 +18,9 @@ pub(crate) trait Population: Send + Sync + 'static {
     /// How its tasks end in this weather: each of them at least once.
     const ENDS: &[Outcome];
 
+    /// Between two batches of tasks: up to so many milliseconds, so that there is something left for the others.
+    const REST: u64;
+
     /// Of its pools.
     fn name(&self) -> &'static str;
 

@@ -29,6 +29,8 @@ impl Population for OfThreads {
         Outcome::Returned,
     ];
 
+    const REST: u64 = 10;
+
     fn name(&self) -> &'static str {
         "threads"
     }

@@ -68,6 +68,7 @@ impl<P: Population> Weather<P> {
             }
             self.end(deed, handle);
         }
+        pause(Duration::from_millis(dice.below(P::REST)));
     }
 
     /// Waits for the end of a task, and writes it down.
@@ -161,7 +162,7 @@ impl<P: Population> Weather<P> {
             scope.spawn(move || self.often(seed(98), |dice| self.blow(dice)));
             scope.spawn(move || {
                 self.often(seed(99), |dice| {
-                    pause(Duration::from_millis(dice.below(200)));
+                    pause(Duration::from_millis(dice.below(600)));
                     self.population.hurt(dice);
                 });
             });

@@ -1,6 +1,6 @@
 //! What the pool says to a worker, as frames.
 
-use ebbtide_worker::frame::{FLAG_RESTORE, FrameType, TooLong, begin_frame, meta, write_frame};
+use ebbtide_worker::frame::{FLAG_RESTORE, FrameType, HEADER, TooLong, begin_frame, meta, write_frame};
 
 use crate::task::{
     cell::Runnable,
@@ -71,6 +71,17 @@ pub(super) fn stop(out: &mut Vec<u8>) {
 
 pub(super) fn ping(out: &mut Vec<u8>, number: u64) {
     plain(out, FrameType::Ping, 0, number, &[], &[]);
+}
+
+/// Whether these bytes, of which nobody knows where a frame begins, have the START of this task somewhere. May be wrong the other way, by chance.
+pub(super) fn have_start(bytes: &[u8], id: TaskId) -> bool {
+    bytes.windows(HEADER).any(|window| {
+        let Some(&[l0, l1, l2, l3, kind, _, m0, m1, ref number @ ..]) = window.first_chunk::<HEADER>() else {
+            return false;
+        };
+        let (len, meta) = (u32::from_le_bytes([l0, l1, l2, l3]), u16::from_le_bytes([m0, m1]));
+        kind == FrameType::Start as u8 && *number == id.0.to_le_bytes() && len >= 12 + u32::from(meta)
+    })
 }
 
 fn plain(out: &mut Vec<u8>, kind: FrameType, flags: u8, id: u64, meta: &[u8], body: &[u8]) {
