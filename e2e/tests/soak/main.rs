@@ -51,15 +51,15 @@ fn threads_in_any_weather() {
 }
 
 fn rust_in_any_weather() {
-    weather::soak(processes::of(kinds::rust()), Term::of("rust_in_any_weather", 20_000));
+    weather::soak(processes::of(kinds::rust()), Term::of("rust_in_any_weather", 40_000));
 }
 
 fn node_in_any_weather() {
-    weather::soak(processes::of(kinds::node()), Term::of("node_in_any_weather", 20_000));
+    weather::soak(processes::of(kinds::node()), Term::of("node_in_any_weather", 10_000));
 }
 
 fn python_in_any_weather() {
-    weather::soak(processes::of(kinds::python()), Term::of("python_in_any_weather", 20_000));
+    weather::soak(processes::of(kinds::python()), Term::of("python_in_any_weather", 10_000));
 }
 
 fn main() -> ExitCode {

@@ -57,6 +57,13 @@ impl Course {
         &all[all.len() * number / 4..all.len() * (number + 1) / 4]
     }
 
+    /// The memory in so many parts of the time, at their ends, in MiB.
+    pub(crate) fn memory(&self, parts: usize) -> String {
+        let at = |part: usize| self.0.get((self.0.len() * part / parts).saturating_sub(1));
+        let ends = (1..=parts).filter_map(at).map(|one| format!("{:.1}", one.memory as f64 / 1024.0));
+        ends.collect::<Vec<_>>().join(" ")
+    }
+
     /// The highest of every figure in the second and in the last quarter, in words; and what has grown.
     pub(crate) fn growth(&self) -> (String, Vec<String>) {
         let (mut all, mut grown) = (Vec::new(), Vec::new());

@@ -40,7 +40,9 @@ pub(crate) enum Deed {
     Shows,
     /// Fail, with that text.
     Fails(&'static str),
-    /// Complete, or be refused the memory by its own allocator.
+    /// Complete with some number.
+    Counts,
+    /// The same, or be refused the memory by its own allocator.
     Eats,
     /// Not complete, and not fail either.
     Doomed,
@@ -84,7 +86,7 @@ impl Plan {
 impl OfProcesses {
     fn plan(&self, dice: &mut Dice) -> Plan {
         const NOWHERE: &str = "/no/such/gate";
-        match dice.below(20_000) {
+        match dice.below(40_000) {
             0..=2 => Plan::doomed("kill", 0),
             3..=4 => Plan::doomed("kill", 0).twice(),
             5..=7 => Plan::doomed("exit", 3),
@@ -107,7 +109,8 @@ impl OfProcesses {
                 Some(number) => Plan::new(Deed::Notes(number), "note", json!([self.notes.path(), number])),
                 None => Plan::gives("echo", Value::Null),
             },
-            276..=375 => Plan::new(Deed::Shows, "pid", 0),
+            276 => Plan::new(Deed::Counts, "orphan", 0),
+            277..=375 => Plan::new(Deed::Shows, "pid", 0),
             what if what % 2 == 0 => Plan::gives("echo", what).twice(),
             what => Plan::gives("echo", what),
         }
@@ -179,7 +182,7 @@ impl Population for OfProcesses {
         let right = match (&deed, &end) {
             (Deed::Gives(expected), Ok(value)) => value == expected,
             (Deed::Notes(number), Ok(value)) => *value == json!(number),
-            (Deed::Eats | Deed::Shows, Ok(value)) => value.is_u64(),
+            (Deed::Counts | Deed::Eats | Deed::Shows, Ok(value)) => value.is_u64(),
             (Deed::Fails(_) | Deed::Doomed, Ok(_)) => false,
             (_, Err(error)) => match error.outcome() {
                 Outcome::Failed => match deed {

@@ -88,3 +88,26 @@ fn plain(out: &mut Vec<u8>, kind: FrameType, flags: u8, id: u64, meta: &[u8], bo
     let written = write_frame(out, kind, flags, id, meta, body);
     debug_assert!(written.is_ok(), "{kind:?}: a small frame fits");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_found_wherever_it_is_and_only_that_of_its_task() {
+        for meta in ["", "{}", "{\"of\":\"a later version\"}"] {
+            for before in 0..40 {
+                let mut bytes = [0, 255].repeat(before);
+                plain(&mut bytes, FrameType::Result, 0, 6, &[], b"7");
+                plain(&mut bytes, FrameType::Start, 0, 7, meta.as_bytes(), &[]);
+                bytes.extend([0, 255].repeat(before));
+                assert!(have_start(&bytes, TaskId(7)));
+                assert!(![6, 8, 0].into_iter().any(|other| have_start(&bytes, TaskId(other))));
+            }
+        }
+        let mut cut = Vec::new();
+        plain(&mut cut, FrameType::Start, 0, 7, &[], &[]);
+        assert!(!have_start(&cut[..HEADER - 1], TaskId(7)), "it never was written");
+        assert!(!have_start(&[], TaskId(7)));
+    }
+}
