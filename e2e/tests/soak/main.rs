@@ -33,9 +33,14 @@ mod weather;
 
 use std::process::ExitCode;
 
-use alone::{Holds, Test};
+use alone::{G, Holds, Test};
 use libtest_mimic::{Arguments, Trial};
+use peak_alloc::PeakAlloc;
 use term::Term;
+
+/// Counts what is in use: what the process holds beyond that is its allocator's business, and grows and shrinks by chance.
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
 
 const TESTS: &[Test] = alone::tests! {
     ("threads_in_any_weather", G, threads_in_any_weather),
@@ -43,8 +48,6 @@ const TESTS: &[Test] = alone::tests! {
     ("node_in_any_weather", G, node_in_any_weather),
     ("python_in_any_weather", G, python_in_any_weather),
 };
-/// With a guardian.
-use alone::G;
 
 fn threads_in_any_weather() {
     weather::soak(threads::OfThreads, Term::of("threads_in_any_weather", 140_000));

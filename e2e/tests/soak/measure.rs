@@ -9,23 +9,34 @@ use crate::tools::{children_of, status};
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sample {
     at: f64,
-    /// KiB.
+    /// KiB, resident.
     memory: u64,
+    /// KiB, allocated and not freed.
+    heap: u64,
     descriptors: u64,
     threads: u64,
     guardian_memory: u64,
     guardian_descriptors: u64,
 }
 
-/// A figure of a sample, and how far its worst of a quarter may be above that of an earlier one: more than chance, less than any leak.
-type Figure = (&'static str, fn(&Sample) -> u64, u64);
+/// A figure of a sample, which of those of a quarter counts, and how far that of the last may be above that of the second: more than chance,
+/// less than any leak.
+type Figure = (&'static str, fn(&Sample) -> u64, Counts, u64);
 
-const FIGURES: [Figure; 5] = [
-    ("memory in KiB", |sample| sample.memory, 16 << 10),
-    ("descriptors", |sample| sample.descriptors, 64),
-    ("threads", |sample| sample.threads, 64),
-    ("guardian's memory in KiB", |sample| sample.guardian_memory, 4 << 10),
-    ("guardian's descriptors", |sample| sample.guardian_descriptors, 64),
+#[derive(Clone, Copy, Debug)]
+enum Counts {
+    Least,
+    Most,
+}
+
+const FIGURES: [Figure; 6] = [
+    // When hardly anything is under way.
+    ("least heap in KiB", |sample| sample.heap, Counts::Least, 256),
+    ("memory in KiB", |sample| sample.memory, Counts::Most, 16 << 10),
+    ("descriptors", |sample| sample.descriptors, Counts::Most, 64),
+    ("threads", |sample| sample.threads, Counts::Most, 64),
+    ("guardian's memory in KiB", |sample| sample.guardian_memory, Counts::Most, 4 << 10),
+    ("guardian's descriptors", |sample| sample.guardian_descriptors, Counts::Most, 64),
 ];
 
 /// All samples of a soak.
@@ -45,6 +56,7 @@ impl Course {
         self.0.push(Sample {
             at: at.as_secs_f64(),
             memory: status("self", "VmRSS"),
+            heap: crate::HEAP.current_usage() as u64 >> 10,
             descriptors: crate::tools::descriptors() as u64,
             threads: status("self", "Threads"),
             guardian_memory: guardian.and_then(memory_of).unwrap_or(0),
@@ -57,20 +69,21 @@ impl Course {
         &all[all.len() * number / 4..all.len() * (number + 1) / 4]
     }
 
-    /// The memory in so many parts of the time, at their ends, in MiB.
-    pub(crate) fn memory(&self, parts: usize) -> String {
-        let at = |part: usize| self.0.get((self.0.len() * part / parts).saturating_sub(1));
-        let ends = (1..=parts).filter_map(at).map(|one| format!("{:.1}", one.memory as f64 / 1024.0));
-        ends.collect::<Vec<_>>().join(" ")
-    }
-
-    /// The highest of every figure in the second and in the last quarter, in words; and what has grown.
+    /// Every figure in the second and in the last quarter, in words; and what has grown.
     pub(crate) fn growth(&self) -> (String, Vec<String>) {
         let (mut all, mut grown) = (Vec::new(), Vec::new());
-        for (name, figure, may) in FIGURES {
-            let most = |number| self.quarter(number).iter().map(figure).max().unwrap_or(0);
-            let line = format!("{name} {} → {}", most(1), most(3));
-            if most(3) > most(1) + may {
+        for (name, figure, counts, may) in FIGURES {
+            let of = |number| {
+                let quarter = self.quarter(number).iter().map(figure);
+                let counted = match counts {
+                    Counts::Least => quarter.min(),
+                    Counts::Most => quarter.max(),
+                };
+                counted.unwrap_or(0)
+            };
+            let (before, after) = (of(1), of(3));
+            let line = format!("{name} {before} → {after}");
+            if after > before + may {
                 grown.push(line.clone());
             }
             all.push(line);
@@ -78,14 +91,15 @@ impl Course {
         (all.join(", "), grown)
     }
 
-    /// How fast the memory grows after the first quarter, by least squares: % of it per hour.
+    /// How fast the heap grows after the first quarter, by least squares: % of the resident memory per hour.
     pub(crate) fn slope(&self) -> f64 {
         let after = &self.0[self.0.len() / 4..];
         let count = after.len().max(1) as f64;
         let mean = |of: fn(&Sample) -> f64| after.iter().map(of).sum::<f64>() / count;
-        let (at, memory) = (mean(|sample| sample.at), mean(|sample| sample.memory as f64));
-        let both: f64 = after.iter().map(|one| (one.at - at) * (one.memory as f64 - memory)).sum();
+        let (at, heap) = (mean(|sample| sample.at), mean(|sample| sample.heap as f64));
+        let both: f64 = after.iter().map(|one| (one.at - at) * (one.heap as f64 - heap)).sum();
         let square: f64 = after.iter().map(|one| (one.at - at).powi(2)).sum();
+        let memory = mean(|sample| sample.memory as f64);
         if square == 0.0 { 0.0 } else { both / square * 3_600.0 / memory * 100.0 }
     }
 }

@@ -195,7 +195,6 @@ pub(crate) fn soak<P: Population>(population: P, term: Term) {
         told.pools, told.started, told.retired, told.lines, told.broken, told.quarantined, told.unstarted
     );
     eprintln!("{name}: deaths {:?}", told.deaths);
-    eprintln!("{name}: memory in MiB, by eighths of the time: {}", course.memory(8));
     eprintln!(
         "{name}: {costs}; slope of the memory {:+.1} %/h; the last drain took {:.0?}",
         course.slope(),
