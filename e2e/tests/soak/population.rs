@@ -24,8 +24,8 @@ pub(crate) trait Population: Send + Sync + 'static {
     /// Of its pools.
     fn name(&self) -> &'static str;
 
-    /// A pool that tells the log what happens in it.
-    fn pool(&self, log: &Arc<Log>) -> Pool<Self::Isolation>;
+    /// A pool that tells the log what happens in it; of some kind.
+    fn pool(&self, log: &Arc<Log>, dice: &mut Dice) -> Pool<Self::Isolation>;
 
     /// Submits one, or is refused.
     fn submit(

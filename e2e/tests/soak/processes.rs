@@ -18,7 +18,7 @@ use crate::tools::LONG;
 use crate::victims::Victims;
 
 /// The most that are at a worker at a time.
-const SENT: u64 = 16;
+const SENT: usize = 16;
 
 pub(crate) struct OfProcesses {
     kind: Kind,
@@ -137,11 +137,11 @@ impl Population for OfProcesses {
         self.kind.name
     }
 
-    fn pool(&self, log: &Arc<Log>) -> Pool<Self::Isolation> {
+    fn pool(&self, log: &Arc<Log>, dice: &mut Dice) -> Pool<Self::Isolation> {
         let log = Arc::clone(log);
         // Above what an idle one of this language uses.
         let soft = if self.kind.name == "node" { 110 } else { 60 };
-        Pool::processes(self.kind.command.clone())
+        let pool = Pool::processes(self.kind.command.clone())
             .name(self.kind.name)
             .workers(1..=3)
             .queue(64)
@@ -149,11 +149,14 @@ impl Population for OfProcesses {
             .deadline(LONG)
             .start_timeout(Duration::from_secs(3))
             .restart_intensity(1_000, Duration::from_secs(10))
-            .retire(Retirement::new().after_tasks(5_000))
+            .retire(Retirement::new().after_tasks(500 + dice.below(5_000)))
             .memory(Memory::retire_at(ByteSize::mib(soft)).kill_at(ByteSize::mib(soft + 60)))
-            .on_event(move |event| log.hear(event))
-            .build()
-            .unwrap()
+            .spares(usize::try_from(dice.below(2)).unwrap())
+            .credits([1, SENT][usize::try_from(dice.below(2)).unwrap()])
+            .on_event(move |event| log.hear(event));
+        let pool = if dice.below(2) == 0 { pool.snapshots() } else { pool };
+        let pool = if dice.below(2) == 0 { pool.warm() } else { pool };
+        pool.build().unwrap()
     }
 
     fn submit(&self, pool: &Pool<Self::Isolation>, dice: &mut Dice) -> Option<(Deed, Handle<Value>)> {
@@ -206,8 +209,9 @@ impl Population for OfProcesses {
         // A worker runs one task at a time, so its death is the end of one at most: those that were only sent are not to blame. One that wrote
         // garbage may have gone on until it was ended, with all that had been sent.
         let lost = ends[Outcome::Crashed as usize] + ends[Outcome::Killed as usize];
-        let may =
-            |(how, count): (&String, &u64)| if how.contains("protocol") { count * SENT } else { *count };
+        let may = |(how, count): (&String, &u64)| {
+            if how.contains("protocol") { count * SENT as u64 } else { *count }
+        };
         let may: u64 = deaths.iter().map(may).sum();
         if lost > may {
             return Err(format!("{lost} tasks were lost by {deaths:?}"));

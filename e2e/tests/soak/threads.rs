@@ -35,7 +35,7 @@ impl Population for OfThreads {
         "threads"
     }
 
-    fn pool(&self, log: &Arc<Log>) -> Pool<Threads<State>> {
+    fn pool(&self, log: &Arc<Log>, dice: &mut Dice) -> Pool<Threads<State>> {
         let log = Arc::clone(log);
         Pool::builder()
             .name(self.name())
@@ -44,7 +44,7 @@ impl Population for OfThreads {
             .grace(Duration::from_millis(4))
             .deadline(LONG)
             .abandoned_cap(10_000)
-            .retire(Retirement::new().after_tasks(20_000))
+            .retire(Retirement::new().after_tasks(100 + dice.below(20_000)))
             .state(|_| vec![0; 512])
             .on_event(move |event| log.hear(event))
             .build()

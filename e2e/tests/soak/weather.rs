@@ -38,9 +38,9 @@ impl Drop for EndsAll<'_> {
 }
 
 impl<P: Population> Weather<P> {
-    fn new(population: P) -> Self {
+    fn new(population: P, seed: u64) -> Self {
         let log = Arc::<Log>::default();
-        let pool = RwLock::new(Arc::new(population.pool(&log)));
+        let pool = RwLock::new(Arc::new(population.pool(&log, &mut Dice(seed))));
         Self { population, pool, books: Books::default(), log, over: AtomicBool::new(false) }
     }
 
@@ -121,7 +121,7 @@ impl<P: Population> Weather<P> {
 
     /// Ends the pool, and puts another in its place.
     fn reopen(&self, dice: &mut Dice) {
-        let next = Arc::new(self.population.pool(&self.log));
+        let next = Arc::new(self.population.pool(&self.log, dice));
         let pool = std::mem::replace(&mut *self.pool.write().unwrap(), next);
         let mode = [Shutdown::drain(), Shutdown::stop(), Shutdown::abort()];
         self.close(&pool, mode[usize::try_from(dice.below(3)).unwrap()]);
@@ -180,7 +180,7 @@ fn restart<I: ebbtide::Isolation>(pool: &Pool<I>, how: Restart) {
 pub(crate) fn soak<P: Population>(population: P, term: Term) {
     let name = population.name();
     eprintln!("{name}: to repeat it with the same dice: {}", term.command());
-    let weather = Weather::new(population);
+    let weather = Weather::new(population, term.seed);
     let begun = now();
     let course = weather.blows(&term);
     let took = begun.elapsed();
