@@ -147,7 +147,7 @@ impl Population for OfProcesses {
             .queue(64)
             .grace(Duration::from_millis(60))
             .deadline(LONG)
-            .start_timeout(Duration::from_secs(3))
+            .start_timeout(Duration::from_secs(10))
             .restart_intensity(1_000, Duration::from_secs(10))
             .retire(Retirement::new().after_tasks(500 + dice.below(5_000)))
             .memory(Memory::retire_at(ByteSize::mib(soft)).kill_at(ByteSize::mib(soft + 60)))

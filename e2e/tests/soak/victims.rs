@@ -53,7 +53,8 @@ impl Victims {
                     self.stopped.lock().unwrap().push((stopped, until));
                 }
             }
-            // For good: it is for the pool to see to it.
+            // For good: it is for the pool to see to it. A start would last for its whole time-out.
+            _ if any => {}
             _ => drop(send(one, Signal::STOP)),
         }
     }
