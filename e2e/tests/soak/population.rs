@@ -21,6 +21,9 @@ pub(crate) trait Population: Send + Sync + 'static {
     /// Between two batches of tasks: up to so many milliseconds, so that there is something left for the others.
     const REST: u64;
 
+    /// The same between two blows at its pool: a worker takes some time to start.
+    const CALM: u64;
+
     /// Of its pools.
     fn name(&self) -> &'static str;
 

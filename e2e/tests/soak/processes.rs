@@ -123,6 +123,7 @@ impl Population for OfProcesses {
     type Deed = Deed;
 
     const REST: u64 = 1;
+    const CALM: u64 = 600;
     const ENDS: &[Outcome] = &[
         Outcome::Completed,
         Outcome::Failed,

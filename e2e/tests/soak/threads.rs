@@ -30,6 +30,7 @@ impl Population for OfThreads {
     ];
 
     const REST: u64 = 10;
+    const CALM: u64 = 10;
 
     fn name(&self) -> &'static str {
         "threads"

@@ -95,11 +95,11 @@ impl<P: Population> Weather<P> {
         let pool = self.pool();
         let small = |dice: &mut Dice, below| usize::try_from(dice.below(below)).unwrap();
         match dice.below(12) {
-            0 => self.reopen(dice),
-            1..=3 => restart(&pool, Restart::rolling()),
-            4 => restart(&pool, Restart::drain()),
-            5 => restart(&pool, Restart::stop()),
-            6 => restart(&pool, Restart::abort()),
+            0 | 1 => self.reopen(dice),
+            2 | 3 => restart(&pool, Restart::rolling(), dice),
+            4 => restart(&pool, Restart::drain(), dice),
+            5 => restart(&pool, Restart::stop(), dice),
+            6 => restart(&pool, Restart::abort(), dice),
             7 | 8 => {
                 let min = small(dice, 3);
                 pool.resize(min..=min + 1 + small(dice, 2)).unwrap();
@@ -115,7 +115,7 @@ impl<P: Population> Weather<P> {
         let stats = pool.stats();
         assert_eq!(stats.accepted, stats.queued + stats.running + stats.outcomes.total(), "{stats:?}");
         if stats.broken.is_some() {
-            restart(&pool, Restart::drain());
+            restart(&pool, Restart::drain(), dice);
         }
     }
 
@@ -165,7 +165,12 @@ impl<P: Population> Weather<P> {
             for number in 0..SUBMITTERS {
                 scope.spawn(move || self.often(seed(number), |dice| self.submit(dice)));
             }
-            scope.spawn(move || self.often(seed(98), |dice| self.blow(dice)));
+            scope.spawn(move || {
+                self.often(seed(98), |dice| {
+                    self.blow(dice);
+                    pause(Duration::from_millis(dice.below(P::CALM)));
+                });
+            });
             scope.spawn(move || {
                 self.often(seed(99), |dice| {
                     pause(Duration::from_millis(dice.below(600)));
@@ -177,8 +182,9 @@ impl<P: Population> Weather<P> {
     }
 }
 
-fn restart<I: ebbtide::Isolation>(pool: &Pool<I>, how: Restart) {
-    let _ = pool.restart(how).wait_timeout(LONG);
+/// Restarts, and mostly waits for the end of it: else the next thing happens on top of it.
+fn restart<I: ebbtide::Isolation>(pool: &Pool<I>, how: Restart, dice: &mut Dice) {
+    let _ = pool.restart(how).wait_timeout(Duration::from_millis(dice.below(1_500)));
 }
 
 /// Puts a population under the weather and holds it to the books.
