@@ -10,7 +10,7 @@ use ebbtide::Outcome;
 use crate::tools::{fresh, lines};
 
 /// No more tasks than this, so that a long soak is not measured by its own books.
-const MOST: usize = 100_000;
+const MOST: usize = 1_000_000;
 /// Beside the outcomes, which are smaller.
 const OPEN: u8 = 100;
 const REFUSED: u8 = 101;
