@@ -105,12 +105,12 @@ impl OfProcesses {
             151..=160 => Plan::gives("spin", 3),
             161..=165 => Plan::new(Deed::Gives(json!(2)), "kill_first", 0).twice(),
             166..=175 => Plan::gives("echo", "x".repeat(150_000)),
-            400..=1_199 => match self.notes.next() {
+            176 => Plan::new(Deed::Counts, "orphan", 0),
+            177..=275 => Plan::new(Deed::Shows, "pid", 0),
+            276..=1_075 => match self.notes.next() {
                 Some(number) => Plan::new(Deed::Notes(number), "note", json!([self.notes.path(), number])),
                 None => Plan::gives("echo", Value::Null),
             },
-            176 => Plan::new(Deed::Counts, "orphan", 0),
-            177..=275 => Plan::new(Deed::Shows, "pid", 0),
             what if what % 2 == 0 => Plan::gives("echo", what).twice(),
             what => Plan::gives("echo", what),
         }
