@@ -56,12 +56,13 @@ pub(crate) fn trials((name, ways, _): Test) -> impl Iterator<Item = Trial> {
     ways.iter().map(move |&way| {
         let shown =
             if way == Holds::Direct { format!("{name}::without_a_guardian") } else { name.to_owned() };
-        Trial::test(shown, move || start(name, way))
+        let patience = HANGS * if crate::tools::long() { 10 } else { 1 };
+        Trial::test(shown, move || start(name, way, patience).map(drop))
     })
 }
 
-/// Runs a test in a process of its own and tells what it said if it failed.
-fn start(name: &str, way: Holds) -> Result<(), Failed> {
+/// Runs a test in a process of its own, for at most so long. Gives what it said; if it failed, as the reason.
+pub(crate) fn start(name: &str, way: Holds, patience: Duration) -> Result<String, Failed> {
     let mut args = vec![FLAG, name];
     if way == Holds::Direct {
         args.push(DIRECT);
@@ -77,17 +78,16 @@ fn start(name: &str, way: Holds) -> Result<(), Failed> {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if begun.elapsed() > HANGS * if crate::tools::long() { 10 } else { 1 } {
+        if begun.elapsed() > patience {
             let _ = kill_process_group(pid, Signal::KILL);
             let _ = child.wait();
-            return Err(format!("hangs: ended after {HANGS:?}").into());
+            let said = reader.join().unwrap().unwrap_or_default();
+            return Err(format!("hangs: ended after {patience:?}\n{said}").into());
         }
         pause(Duration::from_millis(5));
     };
-    if status.success() {
-        return Ok(());
-    }
-    Err(format!("{status}\n{}", reader.join().unwrap().unwrap_or_default()).into())
+    let said = reader.join().unwrap().unwrap_or_default();
+    if status.success() { Ok(said) } else { Err(format!("{status}\n{said}").into()) }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a thread of the harness")]

@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("p_04_who_breaks_the_protocol_in_a_task_ends", B, p_04_who_breaks_the_protocol_in_a_task_ends),
     ("p_04_who_breaks_the_protocol_at_its_start_never_serves", B, p_04_who_breaks_the_protocol_at_its_start_never_serves),
     ("p_04_half_a_frame_is_not_waited_for_for_ever", B, p_04_half_a_frame_is_not_waited_for_for_ever),
+    ("who_began_behind_a_fault_does_not_begin_again", B, who_began_behind_a_fault_does_not_begin_again),
     ("p_05_who_never_says_hello_or_ready_breaks_the_pool", B, p_05_who_never_says_hello_or_ready_breaks_the_pool),
     ("p_05_a_restart_repairs_a_broken_pool", B, p_05_a_restart_repairs_a_broken_pool),
     ("p_10_a_replacement_that_does_not_start_leaves_the_old_one", B, p_10_a_replacement_that_does_not_start_leaves_the_old_one),
@@ -83,6 +84,20 @@ fn p_04_half_a_frame_is_not_waited_for_for_ever() {
     ended(half, Outcome::Killed);
     assert_eq!(rig.call("echo", "alive"), "alive");
     rig.close();
+}
+
+fn who_began_behind_a_fault_does_not_begin_again() {
+    let notes = fresh("notes");
+    let rig = Rig::new(&rogue("two-credits"), 1..=1);
+    let guilty = rig.send("garbage-and-go-on", 0);
+    let behind = rig.send("note", notes.to_str().unwrap());
+    for task in [guilty, behind] {
+        let error = ended(task, Outcome::Crashed);
+        assert!(error.to_string().contains("protocol"), "{error}");
+    }
+    assert_eq!(rig.call("echo", "alive"), "alive");
+    rig.close();
+    assert_eq!(lines(&notes), ["begun"]);
 }
 
 fn p_05_who_never_says_hello_or_ready_breaks_the_pool() {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ebbtide_worker::{Failure, Level, Reply, Startup, Task, Worker};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use serde_json::{Value, json};
 
 use crate::tools::{now, pause};
@@ -118,10 +119,31 @@ fn ends(name: &str, argument: &Value, task: &Task) -> Option<Answer> {
         }
         "exit" => std::process::exit(code),
         "kill" => kill(),
+        "garbage" => Some(to_the_pool(&[0, 255].repeat(64)).map(|()| Value::Null)),
+        "half" => {
+            let _ = to_the_pool(&HALF);
+            kill()
+        }
         "kill_first" if task.attempt() == 1 => kill(),
         "kill_first" => Some(Ok(json!(task.attempt()))),
         _ => None,
     }
+}
+
+/// The beginning of a RESULT with a hundred bytes.
+const HALF: [u8; 24] = [112, 0, 0, 0, 68, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 49, 49, 49, 49, 49, 49, 49, 49];
+
+/// Writes into the socket of the worker itself, behind the back of what serves it.
+fn to_the_pool(bytes: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let number = entry?.file_name().to_string_lossy().parse()?;
+        let is = fs::read_link(format!("/proc/self/fd/{number}"));
+        if is.is_ok_and(|is| is.to_string_lossy().starts_with("socket:")) {
+            let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+            rustix::io::write(pidfd_getfd(own, number, PidfdGetfdFlags::empty())?, bytes)?;
+        }
+    }
+    Ok(())
 }
 
 /// Tools that print, log, and start others.

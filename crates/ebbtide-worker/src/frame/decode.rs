@@ -103,6 +103,12 @@ impl Decoder {
         self.end - self.start
     }
 
+    /// Those bytes, for who wants to know what came after something that is no frame.
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
     #[inline]
     fn header(&self) -> Result<Option<Header>, Malformed> {
         let held = &self.buffer[self.start..self.end];
@@ -240,6 +246,7 @@ mod tests {
             let mut decoder = Decoder::new();
             feed(&mut decoder, &bytes);
             assert_eq!(decoder.next(), Err(wrong));
+            assert_eq!(decoder.rest(), bytes);
         }
     }
 

@@ -125,7 +125,8 @@ impl<T: Send + 'static> Handle<T> {
         }
     }
 
-    /// The result, if the task has ended; never blocks. `None` while it has not, and after it was taken.
+    /// The result, if the task has ended; never blocks. `None` while it has not, and after it was taken; that a task was returned or
+    /// abandoned is said every time.
     pub fn try_take(&mut self) -> Option<Result<T, TaskError>> {
         self.cell.take()
     }

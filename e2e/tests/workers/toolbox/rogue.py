@@ -34,7 +34,8 @@ def sleep_for_ever():
 
 
 HELLO, READY, START, RESULT, ERROR, RETURNED, SNAPSHOT = 65, 66, 67, 68, 69, 70, 71
-hello = {"proto": 1, "pid": os.getpid(), "nonce": os.environ["EBBTIDE_NONCE"]}
+CREDITS = 2 if fault == "two-credits" else 1
+hello = {"credits": CREDITS, "proto": 1, "pid": os.getpid(), "nonce": os.environ["EBBTIDE_NONCE"]}
 
 STARTS = {
     "silent": lambda: sleep_for_ever(),
@@ -90,10 +91,22 @@ while True:
     elif tool == "half-and-wait":
         pool.sendall(frame(RESULT, id, b"", b"1" * 100)[:40])
         sleep_for_ever()
+    elif tool == "garbage-and-go-on":
+        # It begins the next task behind bytes that are no frame.
+        length, _, _, meta_len, behind = struct.unpack("<IBBHQ", exactly(16))
+        _, path = json.loads(exactly(length - 12)[meta_len:])
+        with open(path, "a") as notes:
+            notes.write("begun\n")
+        pool.sendall(b"\x00\xff" * 64 + frame(START, behind))
+    elif tool == "note":
+        with open(argument, "a") as notes:
+            notes.write("run\n")
+        pool.sendall(frame(RESULT, id, b"", b"1"))
     elif tool == "close":
         pool.close()
         sleep_for_ever()
     elif tool in FAULTS:
         pool.sendall(FAULTS[tool](id))
+        sleep_for_ever()
     else:
         pool.sendall(frame(RESULT, id, b"", json.dumps(argument).encode()))

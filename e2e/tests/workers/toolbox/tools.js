@@ -65,6 +65,11 @@ const tools = {
     process.kill(process.pid, 'SIGKILL');
     for (;;) ;
   },
+  garbage: () => toThePool(Buffer.from('00ff'.repeat(64), 'hex')),
+  half: () => {
+    toThePool(Buffer.from('70000000440000000100000000000000' + '31'.repeat(8), 'hex'));
+    tools.kill();
+  },
   kill_first: (_, task) => (task.attempt === 1 ? tools.kill() : task.attempt),
   pid: () => process.pid,
   count: (by) => (count += by),
@@ -108,6 +113,11 @@ const tools = {
   refuse: () => ({ back: 10n }),
   bytes: (size) => Buffer.alloc(size, 7),
 };
+
+// Writes into the socket of the worker itself, behind the back of what serves it: which hides it from `fs`, but not from this.
+function toThePool(bytes) {
+  process._getActiveHandles().find((handle) => handle._handle?.fd === 0).write(bytes);
+}
 
 function writeAll(fd, chunk) {
   for (let at = 0; at < chunk.length; ) {

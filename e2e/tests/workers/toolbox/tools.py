@@ -90,6 +90,26 @@ def _kill(_, task):
         pass
 
 
+def to_the_pool(data):
+    """Writes into the socket of the worker itself, behind the back of what serves it."""
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            is_socket = os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")
+        except OSError:
+            continue  # it was the one of the listing itself
+        if is_socket:
+            os.write(int(fd), data)
+
+
+def _garbage(_, task):
+    to_the_pool(b"\0\xff" * 64)
+
+
+def _half(_, task):
+    to_the_pool(bytes.fromhex("70000000440000000100000000000000") + b"1" * 8)
+    _kill(_, task)
+
+
 def _kill_first(_, task):
     return _kill(_, task) if task.attempt == 1 else task.attempt
 

@@ -13,6 +13,8 @@ use crate::worker::output::OutputSource;
 
 /// So much is read from an output at a time.
 const CHUNK: usize = 64 << 10;
+/// So much is read of what comes after a fault; a socket holds less.
+const REST: usize = 4 << 20;
 /// A line is cut to so much.
 const LINE: usize = 8 << 10;
 
@@ -70,6 +72,12 @@ impl Ear {
     /// Takes what has come on the socket, without waiting for more.
     pub(super) fn glance(&mut self, wire: &Wire) -> Heard {
         self.receive(wire, false)
+    }
+
+    /// After a fault, and the end of the process: all that came behind it.
+    pub(super) fn rest(&mut self, wire: &Wire) -> &[u8] {
+        while self.decoder.pending() < REST && self.receive(wire, true) != Heard::End {}
+        self.decoder.rest()
     }
 
     fn receive(&mut self, wire: &Wire, ended: bool) -> Heard {

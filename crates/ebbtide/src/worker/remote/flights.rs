@@ -101,6 +101,12 @@ impl<I: Isolation> Flights<I> {
         }
     }
 
+    /// Those of which it turns out that they have begun, although their START could not be read.
+    pub(super) fn begin_those(&mut self, began: impl Fn(TaskId) -> bool, now: Moment) {
+        let unbegun = self.list.iter_mut().filter(|flight| flight.begun.is_none());
+        unbegun.filter(|flight| began(flight.entry.id)).for_each(|flight| flight.begun = Some(now));
+    }
+
     /// An end has come. Learns how long tasks are.
     pub(super) fn end(&mut self, id: TaskId, now: Moment) -> Result<Flight<I>, Wrong> {
         let mut flight =

@@ -1,6 +1,6 @@
 //! What the pool says to a worker, as frames.
 
-use ebbtide_worker::frame::{FLAG_RESTORE, FrameType, TooLong, begin_frame, meta, write_frame};
+use ebbtide_worker::frame::{FLAG_RESTORE, FrameType, HEADER, TooLong, begin_frame, meta, write_frame};
 
 use crate::task::{
     cell::Runnable,
@@ -73,7 +73,41 @@ pub(super) fn ping(out: &mut Vec<u8>, number: u64) {
     plain(out, FrameType::Ping, 0, number, &[], &[]);
 }
 
+/// Whether these bytes, of which nobody knows where a frame begins, have the START of this task somewhere. May be wrong the other way, by chance.
+pub(super) fn have_start(bytes: &[u8], id: TaskId) -> bool {
+    bytes.windows(HEADER).any(|window| {
+        let Some(&[l0, l1, l2, l3, kind, _, m0, m1, ref number @ ..]) = window.first_chunk::<HEADER>() else {
+            return false;
+        };
+        let (len, meta) = (u32::from_le_bytes([l0, l1, l2, l3]), u16::from_le_bytes([m0, m1]));
+        kind == FrameType::Start as u8 && *number == id.0.to_le_bytes() && len >= 12 + u32::from(meta)
+    })
+}
+
 fn plain(out: &mut Vec<u8>, kind: FrameType, flags: u8, id: u64, meta: &[u8], body: &[u8]) {
     let written = write_frame(out, kind, flags, id, meta, body);
     debug_assert!(written.is_ok(), "{kind:?}: a small frame fits");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_found_wherever_it_is_and_only_that_of_its_task() {
+        for meta in ["", "{}", "{\"of\":\"a later version\"}"] {
+            for before in 0..40 {
+                let mut bytes = [0, 255].repeat(before);
+                plain(&mut bytes, FrameType::Result, 0, 6, &[], b"7");
+                plain(&mut bytes, FrameType::Start, 0, 7, meta.as_bytes(), &[]);
+                bytes.extend([0, 255].repeat(before));
+                assert!(have_start(&bytes, TaskId(7)));
+                assert!(![6, 8, 0].into_iter().any(|other| have_start(&bytes, TaskId(other))));
+            }
+        }
+        let mut cut = Vec::new();
+        plain(&mut cut, FrameType::Start, 0, 7, &[], &[]);
+        assert!(!have_start(&cut[..HEADER - 1], TaskId(7)), "it never was written");
+        assert!(!have_start(&[], TaskId(7)));
+    }
 }

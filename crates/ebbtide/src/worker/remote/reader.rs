@@ -56,6 +56,8 @@ pub(super) struct Reader<I: Isolation> {
     /// It was told that it is above its soft limit.
     due: bool,
     pinged: Moment,
+    /// What came was no frame, or could not be: what came behind it was not read.
+    lost: bool,
     /// The process is no more.
     over: bool,
     /// So many times in a row the last thing that was heard was the end of the only task under way.
@@ -95,6 +97,7 @@ impl<I: Isolation> Reader<I> {
             ended: false,
             due: false,
             pinged: Moment::default(),
+            lost: false,
             over: false,
             singles: 0,
             streams: false,
@@ -109,6 +112,7 @@ impl<I: Isolation> Reader<I> {
         // A panic here would be a fault of ours; the pool must not wait for ever for it.
         let turn = panics::quietly(|| self.turn_once(who)).unwrap_or_else(|| {
             self.desk.wire.kill(Verdict::Protocol("a panic of its reader".into()));
+            self.lost = true;
             Turn::Over
         });
         self.over = turn == Turn::Over;
@@ -129,6 +133,7 @@ impl<I: Isolation> Reader<I> {
             Heard::Frames => {
                 if let Err(violation) = self.take_frames() {
                     self.desk.wire.kill(Verdict::Protocol(violation.into()));
+                    self.lost = true;
                     return Turn::Over;
                 }
                 self.after_frames(who);
@@ -142,10 +147,20 @@ impl<I: Isolation> Reader<I> {
     /// The process has ended: deals with what was under way.
     pub(super) fn end(&mut self) {
         let death = self.bury();
+        if self.lost {
+            self.look_for_starts();
+        }
         if panics::quietly(|| self.desk.die(death)).is_none() {
             // A fault of ours. What is left of it is given up, so that the driver at least goes.
             self.desk.give_up(&|| self.desk.seat().count_shared(Outcome::Abandoned));
         }
+    }
+
+    /// It may have gone on after its fault until it was ended. Whoever it began then was begun, and must not be given to another worker.
+    fn look_for_starts(&mut self) {
+        let rest = self.ear.rest(&self.desk.wire);
+        let began = |id| frames::have_start(rest, id);
+        self.desk.book.lock().flights.begin_those(began, Moment::now());
     }
 
     /// Exactly one task is under way, and nothing else is waited for.
