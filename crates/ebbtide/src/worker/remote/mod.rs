@@ -12,6 +12,7 @@ mod driver;
 mod ear;
 mod flights;
 mod frames;
+mod greeting;
 mod isolation;
 mod kin;
 mod listener;
