@@ -7,6 +7,7 @@
 mod app;
 mod bodies;
 mod director;
+mod late;
 mod ledger;
 mod pool;
 mod tests;

@@ -3,7 +3,7 @@
 use super::{
     app,
     director::{say, seeds, sweep},
-    pool,
+    late, pool,
 };
 
 #[test]
@@ -16,6 +16,12 @@ fn pools_keep_their_promises_in_every_weather() {
 fn applications_stop_in_order_in_every_weather() {
     let test = "simulation::tests::applications_stop_in_order_in_every_weather";
     say("applications", seeds(5_000, 1_000_000), test, app::run);
+}
+
+#[test]
+fn a_task_that_was_taken_and_not_begun_at_the_deadline_has_an_end() {
+    let test = "simulation::tests::a_task_that_was_taken_and_not_begun_at_the_deadline_has_an_end";
+    say("late", seeds(4_000, 1_000_000), test, late::run);
 }
 
 /// Else a seed could not be replayed.
