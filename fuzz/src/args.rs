@@ -5,6 +5,15 @@
 mod args;
 #[path = "../../crates/ebbtide-cli/src/exit.rs"]
 mod exit;
+#[path = "../../crates/ebbtide-cli/src/worker_args.rs"]
+mod worker_args;
+#[path = "."]
+mod workers {
+    #[path = "../../crates/ebbtide-cli/src/workers/spec.rs"]
+    mod spec;
+
+    pub(crate) use spec::WorkerSpec;
+}
 
 use clap::Parser as _;
 

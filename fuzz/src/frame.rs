@@ -21,14 +21,19 @@ mod process {
             match frame::decode(whole) {
                 Ok(Request::Spawn(spawn)) => {
                     assert!(!spawn.args.is_empty() && spawn.stdio < 8);
-                    let text: usize = spawn.args.iter().chain(&spawn.env).map(|one| one.to_bytes_with_nul().len()).sum();
+                    let text: usize =
+                        spawn.args.iter().chain(&spawn.env).map(|one| one.to_bytes_with_nul().len()).sum();
                     assert!(text <= whole.len(), "what is borrowed lies in the frame");
                     #[cfg(feature = "canary")]
                     assert!(spawn.args.len() != 2 || spawn.args[1] != c"-k", "the canary");
                 }
                 Ok(Request::Signal { task, signal }) => {
                     let again = frame::encode_signal(task, signal);
-                    assert_eq!((again.len(), &again[8..]), (whole.len(), &whole[8..]), "it says what it was told");
+                    assert_eq!(
+                        (again.len(), &again[8..]),
+                        (whole.len(), &whole[8..]),
+                        "it says what it was told"
+                    );
                 }
                 Err(_) => {}
             }

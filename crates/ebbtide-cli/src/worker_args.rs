@@ -71,7 +71,7 @@ pub(crate) struct WorkerArgs {
 }
 
 /// `400MiB`, `1.5 GB`; a bare number is bytes.
-fn size(text: &str) -> Result<ByteSize, String> {
+pub(crate) fn size(text: &str) -> Result<ByteSize, String> {
     match text.parse::<ByteSize>() {
         Ok(size) if size.as_u64() == 0 => Err("must be more than zero".to_owned()),
         Ok(size) => Ok(size),

@@ -213,7 +213,8 @@ mod parking {
 #[cfg(all(test, loom))]
 pub(crate) fn explore(scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
+    // `LOOM_MAX_PREEMPTIONS` says another, for those small enough.
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
     let runs = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let count = std::sync::Arc::clone(&runs);
     builder.check(move || {

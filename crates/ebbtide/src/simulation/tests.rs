@@ -3,7 +3,7 @@
 use super::{
     app,
     director::{say, seeds, sweep},
-    pool, processes,
+    late, pool, processes,
 };
 
 #[test]
@@ -22,6 +22,12 @@ fn applications_stop_in_order_in_every_weather() {
 fn worker_processes_leave_nothing_behind_in_any_weather() {
     let test = "simulation::tests::worker_processes_leave_nothing_behind_in_any_weather";
     say("processes", seeds(5_000, 1_000_000), test, processes::run);
+}
+
+#[test]
+fn a_task_that_was_taken_and_not_begun_at_the_deadline_has_an_end() {
+    let test = "simulation::tests::a_task_that_was_taken_and_not_begun_at_the_deadline_has_an_end";
+    say("late", seeds(4_000, 1_000_000), test, late::run);
 }
 
 /// Else a seed could not be replayed.

@@ -25,6 +25,7 @@ use super::{
     death::Verdict,
     ear::{Ear, Heard},
     frames,
+    greeting::greet,
     outgoing::{Left, Outgoing, Patience},
     plan::Plan,
     process::{Wire, WorkerProcess},
@@ -297,20 +298,6 @@ fn hear_out(plan: &Plan, wire: &Wire, ear: &mut Ear, out: &Outgoing, nonce: &str
             }
         }
     }
-}
-
-fn greet(meta: &[u8], nonce: &str) -> Result<usize, String> {
-    let hello = meta::HelloMeta::read(meta).map_err(|malformed| malformed.to_string())?;
-    if hello.proto != VERSION {
-        return Err(format!(
-            "protocol version {}, and this pool speaks {VERSION}: update the worker's ebbtide package or this program",
-            hello.proto
-        ));
-    }
-    if hello.nonce != nonce {
-        return Err("a HELLO without our nonce (EBBTIDE_NONCE)".to_owned());
-    }
-    Ok(usize::try_from(hello.credits).unwrap_or(1).clamp(1, 1024))
 }
 
 fn broke(wire: &Wire, ear: &mut Ear, what: &str) -> String {

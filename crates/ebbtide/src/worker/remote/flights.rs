@@ -166,19 +166,190 @@ impl<I: Isolation> Flights<I> {
             return Err(format!("a RETURNED with the number {number}, which nobody asked for"));
         }
         self.recalling = None;
-        let back = ids.map(|id| match self.unsend(TaskId(id)) {
-            Some(flight) if flight.begun.is_none() => Ok(flight),
-            Some(_) => Err(format!("giving back task {id}, which has begun")),
-            None => Err(format!("giving back task {id}, which it does not have")),
+        let mut back = Vec::new();
+        let wrong = ids.map(TaskId).find_map(|id| match self.find(id) {
+            None => Some(format!("giving back task {id}, which it does not have")),
+            Some(flight) if flight.begun.is_some() => Some(format!("giving back task {id}, which has begun")),
+            Some(_) => {
+                back.extend(self.unsend(id));
+                None
+            }
         });
-        let back: Vec<_> = back.collect::<Result<_, _>>()?;
-        self.held = !back.is_empty();
-        Ok(back)
+        match wrong {
+            None => {
+                self.held = !back.is_empty();
+                Ok(back)
+            }
+            // They are under way still, and end with the worker: what is dropped here would never end.
+            Some(wrong) => {
+                self.list.extend(back);
+                Err(wrong)
+            }
+        }
     }
 
     /// Everything that is under way, for the worker is no more.
     pub(super) fn take_all(&mut self) -> Vec<Flight<I>> {
         self.recalling = None;
         self.list.drain(..).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::{
+        context::Context,
+        entry::{Loose, Offer},
+        gate::Ticket,
+        isolation::{Plain, Stateless},
+    };
+
+    fn at(micros: u64) -> Moment {
+        Moment::from_nanos(1).plus(Duration::from_micros(micros))
+    }
+
+    fn flight(number: u64, sent: Moment) -> Flight<Stateless> {
+        let ticket = Ticket { id: TaskId(number), lane: 1, accepted_at: Moment::default() };
+        let entry = Loose(Plain::new(|_: &Context<'_, Stateless>| ())).enter(ticket);
+        Flight { entry, attempt: 1, sent, begun: None, armed: false }
+    }
+
+    /// These are under way, sent in this order at the beginning.
+    fn flights(numbers: impl IntoIterator<Item = u64>) -> Flights<Stateless> {
+        let mut flights = Flights::new(1, 8);
+        numbers.into_iter().for_each(|number| flights.send(flight(number, at(0))));
+        flights
+    }
+
+    fn numbers<'f>(flights: impl IntoIterator<Item = &'f Flight<Stateless>>) -> Vec<u64> {
+        flights.into_iter().map(|flight| flight.entry.id.0).collect()
+    }
+
+    /// One after the other begins and takes so long, from `from` on. Gives how many may be sent after each.
+    fn run(flights: &mut Flights<Stateless>, took: &[u64], from: u64) -> Vec<usize> {
+        let mut now = from;
+        let one = |&took: &u64| {
+            flights.send(flight(now, at(now)));
+            let _ = flights.begin(TaskId(now), at(now)).expect("it was sent");
+            let ended = flights.end(TaskId(now), at(now + took)).expect("it is under way");
+            assert_eq!(ended.begun, Some(at(now)));
+            now += took;
+            flights.room()
+        };
+        took.iter().map(one).collect()
+    }
+
+    #[test]
+    fn more_is_sent_ahead_while_tasks_are_short_and_less_after_a_long_one() {
+        let mut flights = Flights::new(1, 8);
+        assert_eq!(flights.room(), 1);
+        assert_eq!(run(&mut flights, &[999; 13], 0), [1, 1, 1, 2, 2, 2, 2, 4, 4, 4, 4, 8, 8]);
+        assert_eq!(run(&mut flights, &[999; 8], 20_000).last(), Some(&8), "not more than the most");
+        assert_eq!(run(&mut flights, &[1_000], 40_000), [1], "it was as long as a long one");
+        assert_eq!(run(&mut flights, &[999; 3], 50_000), [1; 3], "and they are counted from there on");
+        assert_eq!(run(&mut flights, &[1_000, 999, 999, 999, 999], 60_000), [1, 1, 1, 1, 2]);
+        assert_eq!(Flights::<Stateless>::new(4, 2).room(), 4, "what it asked for is the least");
+    }
+
+    #[test]
+    fn whoever_was_asked_to_give_back_gets_nothing_more_until_it_has() {
+        let mut flights = flights([1, 2]);
+        run(&mut flights, &[10; 8], 100);
+        assert_eq!(flights.room(), 2);
+        let number = flights.recall().expect("neither has begun");
+        assert_eq!((flights.room(), flights.recall()), (0, None), "one question at a time");
+        assert_eq!(
+            flights.returned(number + 1, [].into_iter()).err().map(|wrong| wrong.contains("asked")),
+            Some(true)
+        );
+        let back = flights.returned(number, [2].into_iter()).expect("it has it");
+        assert_eq!((numbers(&back), numbers(flights.iter())), (vec![2], vec![1]));
+        assert_eq!(flights.room(), 0, "it is back at the least, and one is there");
+        assert!(flights.returned(number, [1].into_iter()).is_err(), "an answer is given once");
+        let second = flights.recall().expect("the first one still waits");
+        assert_ne!(second, number);
+        assert_eq!(flights.returned(second, [].into_iter()).map(|back| back.len()), Ok(0));
+        assert!(flights.begin(TaskId(1), at(1)).is_ok());
+        assert_eq!(flights.recall(), None, "all have begun");
+        assert_eq!(numbers(&flights.take_all()), [1]);
+        assert_eq!((flights.len(), flights.recall(), flights.room()), (0, None, 1));
+    }
+
+    #[test]
+    fn a_worker_that_is_no_more_answers_no_recall() {
+        let mut flights = flights([1]);
+        let number = flights.recall().expect("it has not begun");
+        assert_eq!(numbers(&flights.take_all()), [1]);
+        assert_eq!(flights.room(), 1);
+        assert!(flights.returned(number, [].into_iter()).is_err());
+    }
+
+    #[test]
+    fn whoever_lies_about_what_it_gives_back_keeps_everything_under_way() {
+        for (lie, why) in [
+            (&[2, 9][..], "does not have"),
+            (&[2, 2], "does not have"),
+            (&[2, 3, 1], "has begun"),
+            (&[1], "has begun"),
+        ] {
+            let mut flights = flights([1, 2, 3]);
+            assert!(flights.begin(TaskId(1), at(1)).is_ok());
+            let number = flights.recall().expect("two have not begun");
+            let wrong = flights.returned(number, lie.iter().copied()).err().unwrap_or_default();
+            assert!(wrong.contains(why), "{lie:?}: {wrong}");
+            let mut left = numbers(&flights.take_all());
+            left.sort_unstable();
+            assert_eq!(left, [1, 2, 3], "{lie:?}: each ends with its worker, none is lost");
+        }
+    }
+
+    #[test]
+    fn starts_and_ends_are_of_tasks_it_has() {
+        let mut flights = flights([1, 2]);
+        let begun = flights.begin(TaskId(2), at(7)).expect("it has it");
+        assert_eq!((begun.entry.id, begun.begun), (TaskId(2), Some(at(7))));
+        let wrong = |result: Result<&mut Flight<Stateless>, Wrong>| result.err().unwrap_or_default();
+        assert!(wrong(flights.begin(TaskId(2), at(8))).contains("second START"));
+        assert!(wrong(flights.begin(TaskId(3), at(8))).contains("does not have"));
+        assert!(flights.end(TaskId(3), at(8)).err().unwrap_or_default().contains("does not have"));
+        assert!(flights.find(TaskId(1)).is_some() && flights.find(TaskId(3)).is_none());
+        assert!(flights.unsend(TaskId(3)).is_none());
+        assert_eq!(flights.unsend(TaskId(1)).map(|flight| flight.entry.id), Some(TaskId(1)));
+        assert_eq!((flights.len(), numbers(flights.iter())), (1, vec![2]));
+    }
+
+    #[test]
+    fn a_start_and_an_end_that_come_together_began_when_the_one_before_ended() {
+        let mut flights = flights([1, 2]);
+        let mut both = |number, now| {
+            let _ = flights.begin(TaskId(number), now).expect("it has it");
+            flights.end(TaskId(number), now).expect("it has begun").begun
+        };
+        assert_eq!(both(1, at(300)), Some(at(0)), "when it was sent");
+        assert_eq!(both(2, at(500)), Some(at(300)), "it was sent before, but the worker was at the other");
+        flights.send(flight(3, at(600)));
+        let _ = flights.begin(TaskId(3), at(700)).expect("it has it");
+        assert_eq!(flights.end(TaskId(3), at(800)).ok().and_then(|flight| flight.begun), Some(at(700)));
+        flights.send(flight(4, at(900)));
+        assert_eq!(flights.end(TaskId(4), at(901)).ok().and_then(|flight| flight.begun), None);
+    }
+
+    #[test]
+    fn who_waits_behind_a_long_one_is_seen() {
+        let mut flights = flights([1]);
+        assert!(flights.begin(TaskId(1), at(0)).is_ok());
+        assert!(!flights.has_waiting() && !flights.is_blocked(at(9_000)), "nobody is behind it");
+        flights.send(flight(2, at(0)));
+        assert!(flights.has_waiting() && !flights.is_blocked(at(4_999)) && flights.is_blocked(at(5_000)));
+        let number = flights.recall().expect("the second has not begun");
+        assert!(!flights.is_blocked(at(9_000)), "it was asked");
+        let _ = flights.returned(number, [].into_iter()).map(|back| assert!(back.is_empty()));
+        assert!(flights.begin(TaskId(2), at(6_000)).is_ok());
+        assert!(!flights.has_waiting() && !flights.is_blocked(at(9_000)), "both run");
+        let mut flights = self::flights([1]);
+        assert!(!flights.has_waiting(), "it is alone, and next");
+        flights.send(flight(2, at(0)));
+        assert!(flights.has_waiting() && !flights.is_blocked(at(9_000)), "nobody has begun");
     }
 }

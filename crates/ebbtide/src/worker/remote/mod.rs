@@ -11,6 +11,7 @@ mod driver;
 mod ear;
 mod flights;
 mod frames;
+mod greeting;
 mod isolation;
 mod listener;
 pub(crate) mod machine;
