@@ -148,7 +148,7 @@ fn no_job_sends_into_a_pool_that_stops() {
         let job = rig.pool.every(Duration::from_micros(300)).start(noting(&path)).unwrap();
         eventually("it has run", || !lines(&path).is_empty());
         std::thread::yield_now();
-        let how = [Shutdown::drain(), Shutdown::stop(), Shutdown::abort()][round % 3].clone();
+        let how = [Shutdown::drain(), Shutdown::stop(), Shutdown::abort()][round % 3];
         let stop = rig.pool.shutdown(how.within(LONG));
         let begun = job.stats().runs;
         let report = stop.wait().unwrap();
