@@ -5,13 +5,14 @@ use std::{
     time::Duration,
 };
 
+use bytesize::ByteSize;
+
 use super::{
     child::{self, Deed},
     director::{Dice, Machine, World},
     town::Town,
 };
 use crate::{
-    ByteSize,
     clock::{Moment, simulated},
     error::RejectReason,
     policy::Priority,

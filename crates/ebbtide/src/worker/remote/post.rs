@@ -104,6 +104,8 @@ impl<I: Isolation> Post for Desk<I> {
                 count();
                 Arc::clone(cell).header().settle(Outcome::Abandoned);
             }
+            // The seat must not look at it any more when this desk is gone, and it with it: it would be given up, and counted, once more.
+            self.show_no_more(flight.entry.id);
             self.book.lock().given_up.push(flight.entry);
         }
         self.wake();
