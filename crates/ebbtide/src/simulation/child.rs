@@ -383,10 +383,8 @@ impl Child {
             }
             _ => {}
         }
-        let lies = self.lies;
-        self.say(FrameType::Start, 0, id, &[], &[], || {
-            leaf.note(pid, |one| one.started |= !lies);
-        })?;
+        // Whoever it begins after it broke the protocol has begun all the same.
+        self.say(FrameType::Start, 0, id, &[], &[], || leaf.note(pid, |one| one.started = true))?;
         self.runs = Some((id, sent.cancelled));
         let end = self.run(deed, sent)?;
         self.runs = None;

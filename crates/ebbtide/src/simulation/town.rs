@@ -21,7 +21,7 @@ pub(super) enum End {
     Wrong,
 }
 
-/// What one process saw of a task, in the order in which it was written to the socket. Nothing after it broke the protocol.
+/// What one process saw of a task, in the order in which it was written to the socket. After it broke the protocol only what it began.
 #[derive(Clone, Debug)]
 pub(super) struct Try {
     pub(super) pid: u32,
