@@ -222,7 +222,8 @@ impl Leaf {
             Outcome::Returned => starts == 0 && (stops || town.breaks.load(SeqCst)),
             Outcome::Killed => open && (asked || stops || self.timed || town.capped),
             Outcome::Crashed => open,
-            Outcome::Abandoned => starts > 0 && stops,
+            // Whoever was sent may have begun, for all the pool knew.
+            Outcome::Abandoned => stops,
             Outcome::Panicked => false,
         };
         let (number, timed, idempotent) = (self.number, self.timed, self.idempotent);
