@@ -14,7 +14,7 @@ use std::{
     panic::resume_unwind,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
 };
 
@@ -195,9 +195,9 @@ fn submit_and_shutdown() {
     });
 }
 
-/// A pool of one worker that is held until somebody lets it go.
+/// A pool of one worker, for all meetings.
 fn standing() -> Arc<Pool<Stateless>> {
-    Arc::new(Pool::builder().workers(1..=1).queue(2 * BURST).build().expect("the options are right"))
+    Arc::new(Pool::builder().workers(1..=1).queue(4 * BURST).build().expect("the options are right"))
 }
 
 /// Holds the pool's worker back until all of a meeting are there.
@@ -206,14 +206,6 @@ fn hold(pool: &Pool<Stateless>) -> (Arc<AtomicBool>, Handle<()>) {
     let opened = Arc::clone(&gate);
     let held = pool.submit(move |_| spin_until(|| opened.load(SeqCst))).expect("it is open and has room");
     (gate, held)
-}
-
-/// Waits until the task before this one has ended, so that whoever does something to it meets its worker there.
-fn come_to(watches: &[Watch], at: usize, number: u64) {
-    if let Some(before) = at.checked_sub(1) {
-        spin_until(|| watches[before].outcome().is_some());
-    }
-    hesitate(number + at as u64);
 }
 
 /// A cancel and an end: the outcome is one, the body ran as often as that says, and the canceller is told the truth.
@@ -231,7 +223,15 @@ fn cancel_and_complete() {
         let (gate, held) = hold(&pool);
         let ran: Arc<[AtomicU32; BURST]> = Arc::new([const { AtomicU32::new(0) }; BURST]);
         let asked: Arc<[AtomicU32; BURST]> = Arc::new([const { AtomicU32::new(0) }; BURST]);
+        // Before each there is one that nobody cancels and that says how far the worker is; both then hesitate, each in its own measure.
+        let reached = Arc::new(AtomicUsize::new(0));
         let submit = |at: usize| {
+            let reached = Arc::clone(&reached);
+            let before = move || {
+                reached.store(at + 1, SeqCst);
+                hesitate(3 * number + at as u64);
+            };
+            drop(pool.submit(move |_| before()).expect("it is open and has room"));
             let body = Arc::clone(&ran);
             let submitted = pool.submit(move |_| {
                 body[at].fetch_add(1, SeqCst);
@@ -243,7 +243,8 @@ fn cancel_and_complete() {
         let told = Arc::clone(&asked);
         begin(Box::new(move || {
             for (at, watch) in watches.iter().enumerate() {
-                come_to(&watches, at, number);
+                spin_until(|| reached.load(SeqCst) > at);
+                hesitate(number + 5 * at as u64);
                 told[at].store(1 + u32::from(watch.cancel()), SeqCst);
             }
         }));
@@ -304,7 +305,10 @@ fn panic_and_drop() {
         let (told, theirs) = (Arc::clone(&first), watches.clone());
         begin(Box::new(move || {
             for (at, handle) in handles.into_iter().enumerate() {
-                come_to(&theirs, at, number);
+                if let Some(before) = at.checked_sub(1) {
+                    spin_until(|| theirs[before].outcome().is_some());
+                }
+                hesitate(number + at as u64);
                 told[at].store(1 + u32::from(theirs[at].outcome().is_none()), SeqCst);
                 drop(handle);
             }

@@ -267,6 +267,7 @@ mod tests {
     #[test]
     fn a_drain_escalates_by_itself_and_ends_all_after_the_grace() {
         let mut passage = Passage::new();
+        assert_eq!(passage.step(Event::Quiet, at(0)), Step::default(), "idle is not over");
         assert_eq!(passage.step(ask(Mode::Drain), at(0)).actions, [Action::CloseToOutside]);
         assert_eq!(passage.next_tick(), Some(at(22)), "30 s less 10 % less 5 s of grace");
         assert_eq!(passage.step(Event::Tick, at(21)), Step::default());

@@ -116,4 +116,43 @@ mod tests {
             "{error}"
         );
     }
+
+    /// What we ended it for: how its tasks ended, whether one may be tried again, and what is said of it.
+    #[test]
+    fn what_it_was_ended_for_decides_for_all_its_tasks() {
+        let task = TaskId(1);
+        let (memory, protocol): (Arc<str>, Arc<str>) = ("memory: 2 GiB".into(), "a second START".into());
+        for (verdict, outcome, again, word) in [
+            (Verdict::Task(task, None), Outcome::Killed, false, "by force for task"),
+            (Verdict::Aborted, Outcome::Killed, false, "the pool was aborted"),
+            (Verdict::Memory(memory), Outcome::Killed, false, "memory: 2 GiB"),
+            (Verdict::Protocol(protocol), Outcome::Crashed, true, "a second START"),
+            (Verdict::Leaving, Outcome::Crashed, true, "did not go"),
+        ] {
+            let death = Death { verdict: Some(verdict), signal: Some(9), ..Death::default() };
+            assert!(death.was_forced() && death.how().contains(word), "{death:?}");
+            let error = death.of_task(task);
+            assert_eq!((error.outcome(), death.is_crash_for(task)), (outcome, again), "{death:?}");
+        }
+        let aborted = Death { verdict: Some(Verdict::Aborted), ..Death::default() };
+        assert!(aborted.of_task(task).to_string().contains("the pool was aborted"));
+        // The cap is the kernel's, who asks nobody; a verdict of ours says more.
+        let (verdict, out_of_memory) = (Some(Verdict::Memory("ours".into())), true);
+        let both = Death { verdict, out_of_memory, ..Death::default() };
+        assert!(both.of_task(task).to_string().contains("ours"));
+    }
+
+    #[test]
+    fn nobody_is_to_blame_for_an_end_of_its_own() {
+        let task = TaskId(1);
+        for (death, again, word) in [
+            (Death { exit_code: Some(3), ..Death::default() }, true, "code 3"),
+            (Death { signal: Some(11), ..Death::default() }, true, "signal 11"),
+            (Death::default(), true, "not known"),
+            (Death { signal: Some(9), out_of_memory: true, ..Death::default() }, false, "memory cap"),
+        ] {
+            assert!(!death.was_forced() && death.how().contains(word), "{death:?}: {}", death.how());
+            assert_eq!(death.is_crash_for(task), again, "{death:?}");
+        }
+    }
 }
