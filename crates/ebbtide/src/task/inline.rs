@@ -1,6 +1,6 @@
 //! A task without a handle: its closure lies in the queue's own slot, so that none is allocated.
 //!
-//! Closures of up to five words lie inline; larger or over-aligned ones are boxed, the box lying inline. The
+//! Closures of up to three words lie inline; larger or over-aligned ones are boxed, the box lying inline. The
 //! bytes are initialised from `new` until `run` or drop, whichever comes; both consume the task.
 #![expect(
     unsafe_code,
@@ -19,7 +19,7 @@ use super::{
     isolation::{Isolation, Job},
 };
 
-const WORDS: usize = 5;
+const WORDS: usize = 3;
 type Bytes = [MaybeUninit<usize>; WORDS];
 
 pub(crate) struct InlineTask<I: Isolation> {
