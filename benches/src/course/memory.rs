@@ -1,4 +1,5 @@
-//! What waiting tasks and idle workers take, in bytes of resident memory. Linux only: it is read from `/proc`.
+//! What waiting tasks and idle workers take, in bytes of resident memory of their own: pages of files are not counted, for those of a program's code come
+//! once and with what it happens to run first. Linux only: it is read from `/proc`.
 
 use std::{fs, time::Duration};
 
@@ -54,7 +55,7 @@ pub(super) fn worker<C: Contender>(lap: Lap) -> Result<Values, NotOffered> {
 
 fn resident() -> Result<f64, NotOffered> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
     Ok(kilobytes.ok_or(NotOffered("the system does not tell the resident memory"))? * 1024.0)
 }
