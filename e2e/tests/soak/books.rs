@@ -96,8 +96,8 @@ fn kind(how: &str) -> String {
     let mut kind = String::new();
     for word in short.split(' ').take(12) {
         let number = word.starts_with(|first: char| first.is_ascii_digit());
-        // A signal or a code is what it was about.
-        let about = kind.ends_with("signal ") || kind.ends_with("code ");
+        // A signal or a code is what it was about; and which task it was that a worker did not have.
+        let about = ["signal ", "code ", "end of task "].iter().any(|about| kind.ends_with(about));
         kind += if number && !about { "…" } else { word };
         kind.push(' ');
     }

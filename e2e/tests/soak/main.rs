@@ -50,7 +50,7 @@ const TESTS: &[Test] = alone::tests! {
 };
 
 fn threads_in_any_weather() {
-    weather::soak(threads::OfThreads, Term::of("threads_in_any_weather", 140_000));
+    weather::soak(threads::OfThreads, Term::of("threads_in_any_weather", 150_000));
 }
 
 fn rust_in_any_weather() {
@@ -58,11 +58,11 @@ fn rust_in_any_weather() {
 }
 
 fn node_in_any_weather() {
-    weather::soak(processes::of(kinds::node()), Term::of("node_in_any_weather", 10_000));
+    weather::soak(processes::of(kinds::node()), Term::of("node_in_any_weather", 5_000));
 }
 
 fn python_in_any_weather() {
-    weather::soak(processes::of(kinds::python()), Term::of("python_in_any_weather", 10_000));
+    weather::soak(processes::of(kinds::python()), Term::of("python_in_any_weather", 5_000));
 }
 
 fn main() -> ExitCode {

@@ -37,7 +37,7 @@ impl Term {
 
     /// With beginning and end.
     pub(crate) fn hangs(&self) -> Duration {
-        self.at_most() + 5 * crate::tools::LONG
+        self.at_most() + 10 * crate::tools::LONG
     }
 
     /// The slope of the memory says something.

@@ -15,6 +15,8 @@ use crate::term::Term;
 use crate::tools::{LONG, now, pause};
 
 const SUBMITTERS: u64 = 3;
+/// No task takes so long, on a machine on which the start of a worker takes a quarter of a minute.
+const HANGS: Duration = Duration::from_mins(5);
 /// Between two looks at what it costs.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -73,7 +75,7 @@ impl<P: Population> Weather<P> {
 
     /// Waits for the end of a task, and writes it down.
     fn end(&self, deed: P::Deed, mut handle: Handle<P::Value>) {
-        let end = match handle.wait_timeout(LONG) {
+        let end = match handle.wait_timeout(HANGS) {
             Ok(value) => Ok(value),
             Err(WaitError::Task(error)) => Err(error),
             Err(other) => {

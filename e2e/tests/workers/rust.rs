@@ -130,8 +130,9 @@ fn ends(name: &str, argument: &Value, task: &Task) -> Option<Answer> {
     }
 }
 
-/// The beginning of a RESULT with a hundred bytes.
-const HALF: [u8; 24] = [112, 0, 0, 0, 68, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 49, 49, 49, 49, 49, 49, 49, 49];
+/// The beginning of a RESULT with a hundred bytes, of task 65535.
+const HALF: [u8; 24] =
+    [112, 0, 0, 0, 68, 0, 0, 0, 255, 255, 0, 0, 0, 0, 0, 0, 49, 49, 49, 49, 49, 49, 49, 49];
 
 /// Writes into the socket of the worker itself, behind the back of what serves it.
 fn to_the_pool(bytes: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

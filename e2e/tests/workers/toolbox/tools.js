@@ -67,7 +67,7 @@ const tools = {
   },
   garbage: () => toThePool(Buffer.from('00ff'.repeat(64), 'hex')),
   half: () => {
-    toThePool(Buffer.from('70000000440000000100000000000000' + '31'.repeat(8), 'hex'));
+    toThePool(Buffer.from('7000000044000000ffff000000000000' + '31'.repeat(8), 'hex'));
     tools.kill();
   },
   kill_first: (_, task) => (task.attempt === 1 ? tools.kill() : task.attempt),

@@ -106,7 +106,7 @@ def _garbage(_, task):
 
 
 def _half(_, task):
-    to_the_pool(bytes.fromhex("70000000440000000100000000000000") + b"1" * 8)
+    to_the_pool(bytes.fromhex("7000000044000000ffff000000000000") + b"1" * 8)
     _kill(_, task)
 
 
