@@ -1,6 +1,6 @@
 //! What the surroundings say about a stop: `EBBTIDE_STOP_TIMEOUT`.
 
-use std::time::Duration;
+use std::{ffi::OsStr, time::Duration};
 
 use crate::error::AppError;
 
@@ -9,9 +9,12 @@ const STOP_TIMEOUT: &str = "EBBTIDE_STOP_TIMEOUT";
 
 /// What they grant, if they say so.
 pub(crate) fn stop_timeout() -> Result<Option<Duration>, AppError> {
-    let Some(value) = std::env::var_os(STOP_TIMEOUT) else { return Ok(None) };
+    std::env::var_os(STOP_TIMEOUT).map(|value| granted(&value)).transpose()
+}
+
+pub(crate) fn granted(value: &OsStr) -> Result<Duration, AppError> {
     let value = value.to_string_lossy();
-    duration(value.trim()).map(Some).ok_or_else(|| AppError::Option {
+    duration(value.trim()).ok_or_else(|| AppError::Option {
         option: STOP_TIMEOUT,
         problem: format!(
             "\"{value}\" is no duration; say for example 25s, 500ms, 2m, or a number of seconds"

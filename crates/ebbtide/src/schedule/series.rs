@@ -4,18 +4,18 @@
 //! fired, alarms set, events told, whoever waits is woken. The timer's thread never blocks here: a run that finds the queue
 //! full waits for room as a future, or is missed, as the pool's policy says.
 
+mod fly;
+
 use std::{
     collections::BTreeMap,
-    future::poll_fn,
     mem,
-    pin::pin,
     sync::{Arc, Weak},
-    task::{Poll, Waker},
+    task::Waker,
     time::Duration,
 };
 
 use super::{
-    body::{Body, Run, Unstarted},
+    body::{Body, Unstarted},
     firing::{Firing, Flying},
     job::{JobState, JobStats, LastRun},
     one_shot::Landing,
@@ -28,7 +28,7 @@ use crate::{
     policy::Priority,
     pool::{
         Event, JobEnd,
-        clocks::{Clock, ClockId, DueGate, Held, NotDue, Stands},
+        clocks::{Clock, ClockId, Held, NotDue, Stands},
         core::Core,
     },
     sync::Mutex,
@@ -37,7 +37,6 @@ use crate::{
         entry::{Body as EntryBody, Entry},
         error::TaskError,
         gate::{Gate, HomeId},
-        handle::Handle,
         header::{Extras, Header},
         id::TaskId,
         isolation::Isolation,
@@ -355,7 +354,7 @@ impl<I: Isolation> Series<I> {
 
     fn launch(&self, flight: u64) {
         let Some(me) = self.me.upgrade() else { return };
-        let flying: Flying = Box::pin(fly(me, flight));
+        let flying: Flying = Box::pin(fly::fly(me, flight));
         let firing = Firing::new(flying);
         if let Some(flight) = self.desk.lock().flights.get_mut(&flight) {
             flight.firing = Some(Arc::clone(&firing));
@@ -560,51 +559,5 @@ fn ended_because(why: JobEnd) -> impl Fn() -> TaskError {
     move || match why {
         JobEnd::Cancelled => TaskError::cancelled(cancelled()),
         _ => TaskError::returned(ReturnReason::NotDue),
-    }
-}
-
-/// A run, from the job to the pool and to its end.
-async fn fly<I: Isolation>(series: Arc<Series<I>>, flight: u64) {
-    let handle = match (series.core.upgrade(), &series.landing) {
-        (None, _) => {
-            series.refused(flight, Some(RejectReason::Terminated));
-            return;
-        }
-        (Some(core), None) => offer(&series, flight, &*core).await,
-        (Some(core), Some(_)) => offer(&series, flight, &DueGate(core, &series.not_due)).await,
-    };
-    match handle {
-        Ok(handle) => {
-            series.accepted(flight, handle.any());
-            let result = handle.await;
-            series.landed(flight, result);
-        }
-        Err(reason) => series.refused(flight, reason),
-    }
-}
-
-/// Submits a run, waiting for room where the policy is to wait. `None`: withdrawn meanwhile, or the pool's decorator panicked.
-async fn offer<I: Isolation>(
-    series: &Arc<Series<I>>,
-    flight: u64,
-    gate: &dyn Gate<I>,
-) -> Result<Handle<()>, Option<RejectReason>> {
-    let run = Run::new(Arc::clone(series), flight);
-    // What it borrows is the job's body: it is never given away from the queue, but by the job.
-    // A decorator that panics is the user's; the run is refused then, and the job goes on.
-    let Some(submit) = panics::quietly(|| series.task(gate).scoped().submit_job_async(run)) else {
-        return Err(None);
-    };
-    let mut submit = pin!(submit);
-    let answer = poll_fn(|poller| {
-        if series.is_withdrawn(flight) {
-            return Poll::Ready(None);
-        }
-        submit.as_mut().poll(poller).map(Some)
-    });
-    match answer.await {
-        Some(Ok(handle)) => Ok(handle),
-        Some(Err((_, reason))) => Err(Some(reason)),
-        None => Err(None),
     }
 }
