@@ -21,7 +21,7 @@ fn applications_stop_in_order_in_every_weather() {
 #[test]
 fn a_task_that_was_taken_and_not_begun_at_the_deadline_has_an_end() {
     let test = "simulation::tests::a_task_that_was_taken_and_not_begun_at_the_deadline_has_an_end";
-    say("late", seeds(4_000, 1_000_000), test, late::run);
+    say("late", seeds(40_000, 10_000_000), test, late::run);
 }
 
 /// Else a seed could not be replayed.
