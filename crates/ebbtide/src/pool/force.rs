@@ -15,6 +15,8 @@ use crate::{
 
 /// A task whose turn has not come at its worker process is looked at again after this.
 const FORCE_AGAIN: Duration = Duration::from_millis(100);
+/// Whoever has not begun what it took is looked at more and more seldom, but never more seldom than this.
+const LATE_MOST: Duration = Duration::from_secs(2);
 
 impl<I: Isolation> Core<I> {
     /// After its grace a task that was asked and did not obey is abandoned.
@@ -116,16 +118,19 @@ impl<I: Isolation> Core<I> {
         control.desks.is_empty() && control.guests.is_empty() && self.balance(control).running > 0
     }
 
-    /// Abandons what those who were given up have begun since: what is taken is begun at once, unless the machine is very busy.
+    /// Abandons what those who were given up have begun since: what is taken is begun at once, unless the machine is very busy. How busy it
+    /// can be nobody knows, so it is looked for as long as anything runs.
     fn end_late(&self, lane: u32, again: Duration) {
-        let seats: Vec<_> = {
+        let (seats, runs): (Vec<_>, bool) = {
             let control = self.control.lock();
-            control.abandoned.values().filter(|seat| seat.lane == lane).cloned().collect()
+            let seats = control.abandoned.values().filter(|seat| seat.lane == lane).cloned().collect();
+            (seats, self.balance(&control).running > 0)
         };
         seats.iter().for_each(|seat| self.abandon(seat, None));
         let me = Weak::clone(&self.me);
-        if !seats.is_empty() && again < Duration::from_secs(2) {
-            let ring = move || me.upgrade().into_iter().for_each(|core| core.end_late(lane, again * 2));
+        if !seats.is_empty() && runs {
+            let next = (again * 2).min(LATE_MOST);
+            let ring = move || me.upgrade().into_iter().for_each(|core| core.end_late(lane, next));
             Alarm::at(Moment::now().plus(again), ring).leave();
         }
     }

@@ -64,6 +64,67 @@ fn it_starts_nobody_until_somebody_is_needed() {
     assert_eq!(roster.review(&|_| 9), []);
 }
 
+/// What `warm_up` and a restart wait for.
+#[test]
+fn it_is_warm_when_its_minimum_serves_in_the_present_generation() {
+    let mut roster = roster(2, 4);
+    assert!(roster.is_warm(), "nobody was asked for");
+    assert_eq!((roster.generation(), started(&roster.warm(2, NOBODY).1)), (1, vec![1, 2]));
+    assert!(!roster.is_warm());
+    assert_eq!(roster.ready(WorkerId(1), at(0)), []);
+    assert!(!roster.is_warm(), "one of two");
+    assert_eq!(roster.ready(WorkerId(2), at(0)), []);
+    assert!(roster.is_warm());
+    assert_eq!(roster.begin_generation(2), []);
+    assert!(roster.generation() == 2 && !roster.is_warm(), "those are of the old one");
+    for id in started(&roster.review(NOBODY)) {
+        assert_eq!(roster.ready(WorkerId(id), at(1)), []);
+    }
+    assert!(roster.is_warm());
+}
+
+#[test]
+fn a_broken_pool_says_why_and_holds_up_nobody_who_waits_for_warmth() {
+    let mut roster = roster(1, 1);
+    assert_eq!(started(&roster.warm(1, NOBODY).1), [1]);
+    for _ in 0..3 {
+        assert_eq!(roster.died_young(&"no".into(), at(1)), []);
+    }
+    assert_eq!(roster.died_young(&"it is ill".into(), at(1)), [Action::Break { cause: "it is ill".into() }]);
+    assert_eq!(roster.broken().map(|cause| &**cause), Some("it is ill"));
+    assert_eq!(roster.tick(at(9), NOBODY), []);
+    assert!(roster.is_warm() && !roster.may_grow(1));
+    // As many as it bears, and one at the far end of its period, which counts still.
+    let mut roster = self::roster(1, 1);
+    let times = [at(0), at(1), at(10), at(10)];
+    let broke = times.map(|now| {
+        roster.died_young(&"no".into(), now).iter().any(|one| matches!(one, Action::Break { .. }))
+    });
+    assert_eq!(broke, [false, false, false, true]);
+}
+
+/// Ages are spread, so that workers that were started together do not go together.
+#[test]
+fn whoever_gets_old_is_replaced_at_its_own_time() {
+    let limit = 100 * SECOND;
+    let ages: Vec<_> = (1..=50).map(|id| spread(limit, 0.1, WorkerId(id))).collect();
+    assert!(ages.iter().all(|age| *age > 90 * SECOND && *age <= limit), "{ages:?}");
+    assert!(ages.iter().max() > ages.iter().min().map(|least| least.saturating_add(5 * SECOND)).as_ref());
+    assert_eq!(spread(limit, 0.0, WorkerId(7)), limit);
+
+    let aging = Settings { max_age: Some(limit), surge: 2, ..settings() };
+    let mut roster = serving(1, 3, aging);
+    assert_eq!(started(&roster.review(&|_| 1)), [2]);
+    assert_eq!(roster.ready(WorkerId(2), at(50)), []);
+    assert_eq!(roster.next_tick(), Some(at(100)));
+    assert_eq!(roster.tick(at(99), NOBODY), []);
+    assert_eq!(started(&roster.tick(at(100), NOBODY)), [3]);
+    assert_eq!(roster.next_tick(), Some(at(150)), "one that is due is not waited for");
+    roster.leaves(WorkerId(2), RetireReason::Panicked);
+    assert_eq!(roster.next_tick(), None, "nor is one that leaves");
+    assert_eq!(roster.tick(at(151), NOBODY), []);
+}
+
 /// Found by the simulation (seed 64167): the look that warms up may let somebody go who is one too many.
 #[test]
 fn warming_up_a_pool_that_was_made_smaller_counts_only_those_it_started() {
