@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use ebbtide::{Outcome, RejectReason, Restart, ReturnReason};
+use ebbtide::{Event, Outcome, RejectReason, Restart, ReturnReason, Shutdown};
 use serde_json::json;
 
 use crate::alone::{B, Test};
 use crate::kinds::{each, rogue};
 use crate::rig::{Rig, ask, ended, value};
-use crate::tools::{LONG, fresh, lines};
+use crate::tools::{LONG, eventually, fresh, lines, mark, marked, now, sigkill};
 
 /// Every test of this file.
 pub(crate) const TESTS: &[Test] = crate::alone::tests! {
@@ -16,6 +16,9 @@ pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("p_04_who_breaks_the_protocol_at_its_start_never_serves", B, p_04_who_breaks_the_protocol_at_its_start_never_serves),
     ("p_04_half_a_frame_is_not_waited_for_for_ever", B, p_04_half_a_frame_is_not_waited_for_for_ever),
     ("who_began_behind_a_fault_does_not_begin_again", B, who_began_behind_a_fault_does_not_begin_again),
+    ("a_snapshot_that_comes_late_is_not_the_answer_to_the_next_question", B, a_snapshot_that_comes_late_is_not_the_answer_to_the_next_question),
+    ("a_spare_that_is_being_started_ends_with_its_pool", B, a_spare_that_is_being_started_ends_with_its_pool),
+    ("a_socket_that_an_heir_holds_open_keeps_nobody", B, a_socket_that_an_heir_holds_open_keeps_nobody),
     ("p_05_who_never_says_hello_or_ready_breaks_the_pool", B, p_05_who_never_says_hello_or_ready_breaks_the_pool),
     ("p_05_a_restart_repairs_a_broken_pool", B, p_05_a_restart_repairs_a_broken_pool),
     ("p_10_a_replacement_that_does_not_start_leaves_the_old_one", B, p_10_a_replacement_that_does_not_start_leaves_the_old_one),
@@ -98,6 +101,54 @@ fn who_began_behind_a_fault_does_not_begin_again() {
     assert_eq!(rig.call("echo", "alive"), "alive");
     rig.close();
     assert_eq!(lines(&notes), ["begun"]);
+}
+
+fn a_snapshot_that_comes_late_is_not_the_answer_to_the_next_question() {
+    let directory = fresh("state");
+    let rig = Rig::with(&rogue("none"), |pool| {
+        pool.workers(1..=1).warm().state_dir(&directory).snapshot_timeout(Duration::from_millis(500))
+    });
+    let mut events = rig.pool.events();
+    rig.call("echo", 1);
+    // The first question is its replacement's, and the time for it runs out; the second is that for the file, when it leaves.
+    let report = rig.pool.restart(Restart::rolling()).wait().unwrap();
+    assert!(report.is_clean(), "{report}");
+    let kept = directory.join("pool.snapshot");
+    eventually("a state is kept", || kept.exists());
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "answer 2");
+    assert_eq!(rig.call("echo", "alive"), "alive");
+    let died = |event: &Event| matches!(event, Event::WorkerDied { .. });
+    assert!(!std::iter::from_fn(|| events.next_timeout(Duration::ZERO)).any(|event| died(&event)));
+    rig.close();
+}
+
+fn a_spare_that_is_being_started_ends_with_its_pool() {
+    let there = fresh("there");
+    let kind = rogue("only-the-first").with(|command| command.arg(&there));
+    let rig = Rig::with(&kind, |pool| pool.workers(1..=1).spares(1).start_timeout(LONG));
+    assert_eq!(rig.call("echo", "alive"), "alive");
+    eventually("a spare is being started", || marked(&mark()).len() >= 2);
+    rig.close();
+    let began = now();
+    eventually("nobody is left", || marked(&mark()).is_empty());
+    assert!(began.elapsed() < LONG / 2, "it was waited for, until its time was up");
+}
+
+fn a_socket_that_an_heir_holds_open_keeps_nobody() {
+    let deaf = fresh("deaf");
+    let kind = rogue("deaf-with-an-heir").with(|command| command.arg(&deaf));
+    let rig =
+        Rig::with(&kind, |pool| pool.workers(1..=1).grace(Duration::from_millis(100)).max_body(64 << 20));
+    // More than any socket takes at a time.
+    let large = rig.send("echo", "x".repeat(32 << 20));
+    eventually("it is deaf", || deaf.exists());
+    eventually("it is on its way", || rig.pool.stats().running == 1);
+    let report = rig.pool.shutdown(Shutdown::abort().within(LONG)).wait().unwrap();
+    assert!(large.outcome().is_some());
+    assert_eq!(rig.pool.stats().workers.abandoned, 0, "{report}");
+    assert!(report.duration < LONG / 2, "{report}");
+    rig.audit(&report);
+    marked(&mark()).into_iter().for_each(|heir| sigkill(u32::try_from(heir).unwrap()));
 }
 
 fn p_05_who_never_says_hello_or_ready_breaks_the_pool() {

@@ -79,7 +79,7 @@ impl Conductor {
             plan,
             draft,
             status,
-            hooks: Hooks { sender, runtime },
+            hooks: Hooks::new(sender, runtime),
             receiver,
             notifier: Notifier::silent(),
             watchdog: None,
@@ -368,7 +368,19 @@ impl Conductor {
         }
     }
 
+    /// Nobody hears of a start any more that comes from here on, nor of one that came just now: they are stopped all the same.
+    fn close(&self) {
+        self.hooks.close();
+        while let Ok(message) = self.receiver.recv_timeout(Duration::ZERO) {
+            if let Message::Started(who, Ok(())) = message {
+                let component = Arc::clone(&self.board.part(who).component);
+                self.hooks.stop_too_late(who, self.board.name(who), component);
+            }
+        }
+    }
+
     fn finish(mut self) -> AppReport {
+        self.close();
         self.tell_who_never_started();
         for who in 0..self.board.len() {
             let text = self.board.progress(who).text;

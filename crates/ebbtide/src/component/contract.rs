@@ -47,7 +47,8 @@ pub trait Component: Send + Sync + 'static {
     /// Starts it; returns when it serves. Everything it depends on has started.
     ///
     /// An error, a panic or the end of its time stops what has started before, in reverse. A start that succeeds after its time was up
-    /// is stopped like the others. Look at [`Starting::is_cancelled`] in whatever takes long.
+    /// is stopped like the others; one that succeeds when the application is over is stopped at once, and forced. Look at
+    /// [`Starting::is_cancelled`] in whatever takes long.
     ///
     /// # Errors
     /// Whatever keeps it from serving; the first one is the reason the application gives.

@@ -13,10 +13,10 @@ use crate::{
     timer::Alarm,
 };
 
+/// Those who were given up are looked at that seldom at the least, while one of them may have taken a task and not begun it.
+const LATE_AGAIN: Duration = Duration::from_secs(2);
 /// A task whose turn has not come at its worker process is looked at again after this.
 const FORCE_AGAIN: Duration = Duration::from_millis(100);
-/// Whoever has not begun what it took is looked at more and more seldom, but never more seldom than this.
-const LATE_MOST: Duration = Duration::from_secs(2);
 
 impl<I: Isolation> Core<I> {
     /// After its grace a task that was asked and did not obey is abandoned.
@@ -118,19 +118,23 @@ impl<I: Isolation> Core<I> {
         control.desks.is_empty() && control.guests.is_empty() && self.balance(control).running > 0
     }
 
-    /// Abandons what those who were given up have begun since: what is taken is begun at once, unless the machine is very busy. How busy it
-    /// can be nobody knows, so it is looked for as long as anything runs.
+    /// Abandons what those who were given up have begun since: what is taken is begun at once, unless the machine is very busy. How busy it may be
+    /// nobody knows: this goes on while any of them may hold one, which it cannot when no task counts as running. They take no more.
     fn end_late(&self, lane: u32, again: Duration) {
-        let (seats, runs): (Vec<_>, bool) = {
+        let (seats, may_hold) = {
             let control = self.control.lock();
-            let seats = control.abandoned.values().filter(|seat| seat.lane == lane).cloned().collect();
-            (seats, self.balance(&control).running > 0)
+            let of_lane = control.abandoned.values().filter(|seat| seat.lane == lane && !seat.is_lost());
+            let seats: Vec<_> = of_lane.cloned().collect();
+            let may_hold = !seats.is_empty() && self.balance(&control).running > 0;
+            (seats, may_hold)
         };
         seats.iter().for_each(|seat| self.abandon(seat, None));
-        let me = Weak::clone(&self.me);
-        if !seats.is_empty() && runs {
-            let next = (again * 2).min(LATE_MOST);
-            let ring = move || me.upgrade().into_iter().for_each(|core| core.end_late(lane, next));
+        if may_hold {
+            let me = Weak::clone(&self.me);
+            let ring = move || {
+                let core = me.upgrade();
+                core.into_iter().for_each(|core| core.end_late(lane, LATE_AGAIN.min(again * 2)));
+            };
             Alarm::at(Moment::now().plus(again), ring).leave();
         }
     }

@@ -123,8 +123,8 @@ pub(super) fn run(world: World) {
     stopper.join().expect("it does not panic");
     callers.into_iter().for_each(|caller| caller.join().expect("it does not panic"));
     settle(pools, &ledger);
-    // Those that were left behind come to their end.
-    while books.entries.iter().any(|entry| matches!(entry.real(), Real::Starting | Real::Stopping)) {
+    // Those that were left behind come to their end, and what starts too late does not stay.
+    while books.entries.iter().any(|entry| entry.is_under_way(&report)) {
         sync::park_timeout(SECOND);
     }
     let threads = std::mem::take(&mut *books.threads.lock().expect("not poisoned"));
@@ -355,6 +355,16 @@ impl Component for Thing {
 impl Entry {
     fn real(&self) -> Real {
         REALS[self.real.load(SeqCst) as usize]
+    }
+
+    fn is_under_way(&self, report: &AppReport) -> bool {
+        let end = || report.component(&self.name).map(|one| one.end);
+        match self.real() {
+            Real::Starting | Real::Stopping => true,
+            // Its start came too late, or its stop was asked for and has not begun.
+            Real::Up => matches!(end(), Some(ComponentEnd::StartHung | ComponentEnd::Hung)),
+            Real::Never | Real::Failed | Real::Down => false,
+        }
     }
 
     fn set(&self, real: Real) -> Real {

@@ -164,6 +164,9 @@ impl Habits {
     }
 }
 
+/// Program and arguments of every worker.
+pub(super) const LINE: [&str; 2] = ["simulated", "--worker"];
+
 /// A task that has come and not begun.
 struct Sent {
     id: u64,
@@ -245,6 +248,7 @@ pub(super) fn start(town: &Arc<Town>, pid: u32) -> Option<Body> {
 
 impl Child {
     fn be_born(&mut self) -> Result<(), Leave> {
+        assert_eq!(self.life.line(), LINE, "what was started is not what was asked for");
         let birth = self.habits.birth;
         let nonce =
             if birth == Birth::BadNonce { "?".to_owned() } else { self.life.variable("EBBTIDE_NONCE") };

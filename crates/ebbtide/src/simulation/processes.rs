@@ -134,7 +134,7 @@ impl Stage {
     fn new(dice: &mut Dice, town: &Arc<Town>) -> Self {
         let hears = Arc::clone(town);
         let min = dice.below(3);
-        let mut builder = Pool::processes(WorkerCommand::program("simulated"))
+        let mut builder = Pool::processes(WorkerCommand::program(child::LINE[0]).arg(child::LINE[1]))
             .name("simulated")
             .workers(min..=(min + dice.below(3)).max(1))
             .queue(1 + dice.below(6))

@@ -27,7 +27,7 @@ fn worker_processes_leave_nothing_behind_in_any_weather() {
 #[test]
 fn a_task_that_was_taken_and_not_begun_at_the_deadline_has_an_end() {
     let test = "simulation::tests::a_task_that_was_taken_and_not_begun_at_the_deadline_has_an_end";
-    say("late", seeds(40_000, 10_000_000), test, late::run);
+    say("late", seeds(30_000, 1_000_000), test, late::run);
 }
 
 /// Else a seed could not be replayed.

@@ -25,7 +25,6 @@ pub(super) enum End {
 #[derive(Clone, Debug)]
 pub(super) struct Try {
     pub(super) pid: u32,
-    pub(super) attempt: u32,
     pub(super) started: bool,
     pub(super) end: Option<End>,
     /// It gave it back.
@@ -189,7 +188,7 @@ impl Leaf {
             "task {number} comes to process {pid} as attempt {attempt}, idempotent {}, after {tries:?}",
             self.idempotent
         );
-        tries.push(Try { pid, attempt, started: false, end: None, returned: false });
+        tries.push(Try { pid, started: false, end: None, returned: false });
     }
 
     /// Writes down what the process that has it does with it.

@@ -196,6 +196,11 @@ impl Seat {
         Some(sighting)
     }
 
+    /// True once its run was taken from its worker, which then runs no other.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.word.load(Ordering::Acquire) & STATE == ABANDONED
+    }
+
     /// The number of the present run of `task`, if that is what runs.
     pub(crate) fn run_of(&self, task: TaskId) -> Option<u64> {
         let word = self.word.load(Ordering::Acquire);

@@ -1,12 +1,12 @@
 //! How an application starts: in order, together where it can, and back again when something does not start.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
 use crate::steps::{Log, Part, Step, until};
-use ebbtide::{App, AppReport, BoxError, Component, ComponentEnd, StopReason};
+use ebbtide::{App, AppReport, BoxError, Component, ComponentEnd, Starting, StopReason, Stopping};
 
 const SOON: Duration = Duration::from_millis(200);
 
@@ -110,6 +110,35 @@ fn a_start_that_hangs_is_left_behind_and_what_it_uses_is_kept() {
     assert_eq!(report.component("other").unwrap().end, ComponentEnd::Stopped);
     assert!(!*closed.lock().unwrap(), "it was closed under one who hangs");
     assert!(report.duration <= Duration::from_secs(20), "{:?}", report.duration);
+}
+
+/// Starts when it is let, and says what happens to it.
+struct Sleeper {
+    wakes: Mutex<mpsc::Receiver<()>>,
+    says: mpsc::Sender<&'static str>,
+}
+
+impl Component for Sleeper {
+    fn start(&self, _: &Starting) -> Result<(), BoxError> {
+        Ok(self.wakes.lock().unwrap().recv()?)
+    }
+
+    fn stop(&self, stopping: &Stopping) -> Result<(), BoxError> {
+        Ok(self.says.send(if stopping.is_forced() { "forced" } else { "not forced" })?)
+    }
+}
+
+#[test]
+fn one_that_starts_when_the_application_is_over_is_stopped_all_the_same() {
+    let (wake, wakes) = mpsc::channel();
+    let (says, said) = mpsc::channel();
+    let app = App::builder("too-late").embedded().deadline(Duration::from_secs(2));
+    app.component("sleeper", Sleeper { wakes: Mutex::new(wakes), says }).start_within(SOON);
+    let report = app.run().wait();
+    assert_eq!(report.component("sleeper").unwrap().end, ComponentEnd::StartHung);
+    assert!(said.try_recv().is_err(), "it is stopped before it has started");
+    wake.send(()).unwrap();
+    assert_eq!(said.recv_timeout(Duration::from_secs(60)), Ok("forced"));
 }
 
 #[test]

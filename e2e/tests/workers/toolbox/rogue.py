@@ -4,12 +4,20 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import sys
 import time
 
 fault = sys.argv[1] if len(sys.argv) > 1 else "none"
 if len(sys.argv) > 2 and os.path.exists(sys.argv[2]):
     fault = "none"
+if fault == "only-the-first":
+    # Whoever comes after it never says a word.
+    try:
+        os.close(os.open(sys.argv[2] + "-first", os.O_CREAT | os.O_EXCL))
+        fault = "none"
+    except FileExistsError:
+        fault = "silent"
 pool = socket.socket(fileno=0)
 
 
@@ -71,6 +79,13 @@ FAULTS = {
     "result-twice": lambda id: frame(RESULT, id, b"", b'"first"') + frame(RESULT, id, b"", b'"second"'),
 }
 
+if fault == "deaf-with-an-heir":
+    # It reads nothing, and what it has started holds its end of the socket.
+    subprocess.Popen(["setsid", "sleep", "1000"])
+    with open(sys.argv[2], "w"):
+        sleep_for_ever()
+asked = []
+
 while True:
     length, kind, _, meta_len, id = struct.unpack("<IBBHQ", exactly(16))
     body = exactly(length - 12)[meta_len:]
@@ -78,6 +93,11 @@ while True:
         os._exit(0)
     if kind == 4:
         pool.sendall(frame(RETURNED, id))
+    if kind == 5:
+        # Both answers come when it is asked for the second time.
+        asked.append(id)
+        if len(asked) == 2:
+            pool.sendall(b"".join(frame(SNAPSHOT, id, b"", f"answer {id}".encode()) for id in asked))
     if kind != 1:
         continue
     tool, argument = json.loads(body)

@@ -6,8 +6,10 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{self, Command, Stdio};
+#[cfg(not(shuttle))]
+use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
@@ -87,6 +89,7 @@ impl Guardian {
     }
 
     /// The one that all who do not bring their own share, while any of them holds it; `None` where this program cannot have one.
+    #[cfg(not(shuttle))]
     pub(crate) fn shared() -> Result<Option<Guardian>, StartError> {
         static SHARED: Mutex<Weak<Link>> = Mutex::new(Weak::new());
         if !init::called() {
@@ -103,6 +106,7 @@ impl Guardian {
     }
 
     /// False once it has ended.
+    #[cfg(not(shuttle))]
     pub(crate) fn is_there(&self) -> bool {
         self.link.end.reason.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }

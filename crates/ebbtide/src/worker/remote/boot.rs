@@ -58,8 +58,8 @@ const AFTER_END: Duration = Duration::from_secs(1);
 
 /// What is to be started, in the form that both ways of starting want.
 pub(super) struct Start {
-    program: OsString,
-    args: Vec<OsString>,
+    pub(super) program: OsString,
+    pub(super) args: Vec<OsString>,
     pub(super) env: Vec<(OsString, OsString)>,
     /// Source code that the program reads from the socket before anything else.
     source: Option<&'static str>,

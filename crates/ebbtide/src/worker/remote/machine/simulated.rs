@@ -119,8 +119,10 @@ pub(crate) struct Meter(Option<Arc<Process>>);
 /// Its control group.
 pub(crate) struct Cap(Arc<Process>);
 
-/// Nothing of this machine has to be held.
-pub(crate) struct Host;
+/// What a pool holds of this machine: whether a control group caps the memory of its workers.
+pub(crate) struct Host {
+    caps: bool,
+}
 
 /// What there is to read.
 pub(crate) struct Ready {
@@ -131,16 +133,17 @@ pub(crate) struct Ready {
 
 impl Host {
     pub(crate) fn new(_: &Wishes) -> Self {
-        Self
+        let caps = MACHINE.with_borrow(|machine| machine.as_ref().is_some_and(|machine| machine.caps));
+        Self { caps }
     }
 }
 
 /// Starts a process.
 pub(in crate::worker::remote) fn start(plan: &Plan, what: &Start) -> Result<(Arc<Wire>, Ear), String> {
-    let hard = plan.wishes.memory.hard;
-    let (program, pid, room, caps) = MACHINE.with_borrow(|machine| {
+    let cap = plan.wishes.memory.hard.filter(|_| plan.host.caps);
+    let (program, pid, room) = MACHINE.with_borrow(|machine| {
         let machine = machine.as_ref().expect("a machine was begun");
-        (Arc::clone(&machine.program), machine.processes.len() as u32 + 1, machine.room, machine.caps)
+        (Arc::clone(&machine.program), machine.processes.len() as u32 + 1, machine.room)
     });
     let body = program(pid).ok_or("no worker process: the machine has no room for one")?;
     let state = State {
@@ -155,16 +158,17 @@ pub(in crate::worker::remote) fn start(plan: &Plan, what: &Start) -> Result<(Arc
         deaf_to_term: false,
         heir: false,
         size: 1 << 20,
-        cap: hard.filter(|_| caps),
+        cap,
     };
     let process = Arc::new(Process { pid, state: Mutex::new(state), changed: Condvar::new() });
     MACHINE.with_borrow_mut(|machine| {
         let machine = machine.as_mut().expect("a machine was begun");
         machine.processes.push(Arc::clone(&process));
     });
-    let life = Life { process: Arc::clone(&process), env: what.env.clone(), code: 0 };
+    let line = [&what.program].into_iter().chain(&what.args).cloned().collect();
+    let life = Life { process: Arc::clone(&process), line, env: what.env.clone(), code: 0 };
     drop(sync::spawn("process".to_owned(), None, move || body(life)).expect("a thread of the model's"));
-    let cap = hard.filter(|_| caps).map(|_| Cap(Arc::clone(&process)));
+    let cap = cap.map(|_| Cap(Arc::clone(&process)));
     let [stdout, stderr] = [0, 1].map(|number| Pipe(Arc::clone(&process), number));
     let (kin, socket, most) = (Kin(Arc::clone(&process)), Socket(process), plan.wishes.most);
     Ok((Arc::new(Wire::new(kin, socket, most, cap)), Ear::new(most, stdout, stderr)))
@@ -316,6 +320,7 @@ impl Cap {
 /// A process as it is to itself. Whatever it does, it may find that it is no more.
 pub(crate) struct Life {
     process: Arc<Process>,
+    line: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     code: i32,
 }
@@ -336,6 +341,11 @@ pub(crate) enum Came {
 impl Life {
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid
+    }
+
+    /// The program and its arguments.
+    pub(crate) fn line(&self) -> &[OsString] {
+        &self.line
     }
 
     pub(crate) fn variable(&self, name: &str) -> String {
