@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use ebbtide::{ByteSize, Event, Events, Memory, Outcome};
+use ebbtide::{ByteSize, Event, Events, Memory, Outcome, RetireReason};
 use serde_json::json;
 
 use crate::alone::{B, Test};
 use crate::kinds::{Kind, each, node};
 use crate::rig::{Rig, ended, error, value};
-use crate::tools::{LONG, file, pause};
+use crate::tools::{LONG, eventually, file, fresh, pause};
 
 /// Every test of this file.
 pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("w_09_out_of_memory_ends_that_task_and_the_pool_lives", B, w_09_out_of_memory_ends_that_task_and_the_pool_lives),
     ("w_09_a_v8_heap_that_is_full_ends_that_task", B, w_09_a_v8_heap_that_is_full_ends_that_task),
     ("p_07_a_soft_limit_retires_after_the_task_and_capacity_stays", B, p_07_a_soft_limit_retires_after_the_task_and_capacity_stays),
+    ("p_07_who_is_near_the_hard_limit_goes_before_it_is_killed", B, p_07_who_is_near_the_hard_limit_goes_before_it_is_killed),
     ("p_07_a_hard_limit_kills_only_the_task_that_ran", B, p_07_a_hard_limit_kills_only_the_task_that_ran),
     ("p_08_a_soft_limit_below_the_baseline_is_told_and_ignored", B, p_08_a_soft_limit_below_the_baseline_is_told_and_ignored),
     ("p_08_a_hard_limit_below_the_baseline_breaks_the_pool_clearly", B, p_08_a_hard_limit_below_the_baseline_breaks_the_pool_clearly),
@@ -94,6 +95,33 @@ fn p_07_a_soft_limit_retires_after_the_task_and_capacity_stays() {
         }
         let report = rig.close();
         assert_eq!(report.outcomes.completed, tasks);
+    });
+}
+
+/// Found by a leak under a load under which no replacement became ready in time.
+fn p_07_who_is_near_the_hard_limit_goes_before_it_is_killed() {
+    each(|kind| {
+        let (wait, some) = (fresh("wait"), some(&kind));
+        let kind = kind.with(|command| command.env("EBBTIDE_TEST_WAIT", &wait));
+        let memory = Memory::retire_at(ByteSize::mib(some)).kill_at(ByteSize::mib(some + 100));
+        let rig = Rig::with(&kind, |pool| pool.workers(1..=1).warm().memory(memory));
+        let _ = rig.call("echo", 1);
+        // No replacement becomes ready, until the worker has gone.
+        std::fs::write(&wait, "").unwrap();
+        let mut tasks = 1;
+        while rig.pool.stats().queued == 0 {
+            assert!(tasks < 2_000, "{:?}", rig.pool.stats());
+            let hog = rig.send("hog", 5);
+            tasks += 1;
+            eventually("it has ended, or nobody is there", || {
+                hog.is_finished() || rig.pool.stats().retired.contains_key(&RetireReason::Size)
+            });
+        }
+        std::fs::remove_file(&wait).unwrap();
+        assert_eq!(rig.call("echo", "alive"), "alive");
+        assert!(rig.pool.stats().retired[&RetireReason::Size] >= 1);
+        let report = rig.close();
+        assert_eq!(report.outcomes.completed, tasks + 1, "nobody was killed: {report}");
     });
 }
 

@@ -27,6 +27,9 @@ pub(crate) fn serve() -> ! {
             if std::env::var_os("EBBTIDE_TEST_BLOCK").is_some_and(|path| Path::new(&path).exists()) {
                 return Err("blocked by the test".into());
             }
+            while std::env::var_os("EBBTIDE_TEST_WAIT").is_some_and(|path| Path::new(&path).exists()) {
+                pause(Duration::from_millis(5));
+            }
             let count = start.restored().map(|bytes| i64::from_le_bytes(bytes.try_into().unwrap()));
             let data = start.data()?.unwrap_or(Value::Null);
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(State {

@@ -376,6 +376,14 @@ impl<I: Isolation> Employer<I> for Core<I> {
         self.worker_leaves(seat.id, why);
     }
 
+    fn leaves_early(&self, seat: &Seat, why: RetireReason) -> bool {
+        let may = self.control.lock().roster.may_leave_early(seat.id);
+        if may {
+            self.leaves(seat, why);
+        }
+        may
+    }
+
     fn why(&self, seat: &Seat) -> RetireReason {
         let control = self.control.lock();
         control.desks.get(&seat.id).and_then(|desk| desk.why).unwrap_or(WITHOUT_ORDER)

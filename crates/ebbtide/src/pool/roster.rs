@@ -262,6 +262,12 @@ impl Roster {
         }
     }
 
+    /// Whether a worker that serves may leave although nobody replaces it yet: not while replacements do not start, or nobody would serve.
+    pub(crate) fn may_leave_early(&self, id: WorkerId) -> bool {
+        self.failed_in_a_row == 0
+            && self.members.get(&id).is_some_and(|member| member.stage == Stage::Serving)
+    }
+
     /// A worker's thread has ended.
     pub(crate) fn ended(&mut self, id: WorkerId, unserved: Unserved<'_>) -> Vec<Action> {
         let mut actions = Vec::new();

@@ -5,6 +5,7 @@ const { spawn } = require('child_process');
 const sdk = require('ebbtide-worker');
 
 if (process.env.EBBTIDE_TEST_BLOCK && fs.existsSync(process.env.EBBTIDE_TEST_BLOCK)) throw new Error('blocked by the test');
+for (const wait = process.env.EBBTIDE_TEST_WAIT; wait && fs.existsSync(wait); ) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 let count = 0;
 const kept = [];

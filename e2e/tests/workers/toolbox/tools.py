@@ -12,6 +12,8 @@ import ebbtide_worker as sdk
 
 if os.path.exists(os.environ.get("EBBTIDE_TEST_BLOCK", "/no/such/file")):
     raise RuntimeError("blocked by the test")
+while os.path.exists(os.environ.get("EBBTIDE_TEST_WAIT", "/no/such/file")):
+    time.sleep(0.005)
 _count = 0
 _kept = []
 

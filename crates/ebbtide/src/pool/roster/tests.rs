@@ -528,3 +528,18 @@ fn no_walk_leads_above_the_maximum_or_to_a_standstill() {
     }
     assert!(rolls > 300, "only {rolls} rolling restarts came to an end");
 }
+
+/// Whoever is about to be ended for its memory goes first, unless nobody could take its place.
+#[test]
+fn a_worker_leaves_early_unless_replacements_do_not_start() {
+    let mut roster = serving(1, 1, settings());
+    assert!(roster.may_leave_early(WorkerId(1)) && !roster.may_leave_early(WorkerId(9)));
+    let actions = roster.due(WorkerId(1), RetireReason::Size, NOBODY);
+    let [id] = started(&actions)[..] else { panic!("{actions:?}") };
+    assert!(roster.may_leave_early(WorkerId(1)), "it is only slow");
+    assert!(!roster.may_leave_early(WorkerId(id)), "that one does not serve");
+    let _ = roster.start_failed(WorkerId(id), &"no".into(), at(1));
+    assert!(!roster.may_leave_early(WorkerId(1)));
+    roster.leaves(WorkerId(1), RetireReason::Size);
+    assert!(!roster.may_leave_early(WorkerId(1)), "it does so already");
+}

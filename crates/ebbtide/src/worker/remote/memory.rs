@@ -26,7 +26,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// A worker above this is retired after its task, its replacement warm first.
+    /// A worker above this is retired after its task, its replacement warm first. Where there is a hard limit, too, one that is halfway to it takes no more tasks:
+    /// it goes although its replacement is not ready, rather than be killed with somebody's task.
     #[doc(alias = "reload-on-rss")]
     #[doc(alias = "maxMemoryLimitBeforeRecycle")]
     pub const fn retire_at(size: ByteSize) -> Self {
@@ -51,6 +52,11 @@ impl Memory {
     pub(crate) fn or_retire_at(mut self, bytes: u64) -> Self {
         self.soft.get_or_insert(bytes);
         self
+    }
+
+    /// Who is above this does not wait for a replacement.
+    pub(super) fn brink(&self) -> Option<u64> {
+        Some(self.soft?.midpoint(self.hard?))
     }
 
     pub(crate) fn check(&self) -> Result<(), BuildError> {
