@@ -93,7 +93,7 @@ while True:
         os._exit(0)
     if kind == 4:
         pool.sendall(frame(RETURNED, id))
-    if kind == 5:
+    if kind == 6:
         # Both answers come when it is asked for the second time.
         asked.append(id)
         if len(asked) == 2:
