@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use ebbtide::{Event, Outcome, RejectReason, Restart, ReturnReason, Shutdown};
+use ebbtide::{Event, Outcome, RejectReason, Restart, ReturnReason};
 use serde_json::json;
 
 use crate::alone::{B, Test};
 use crate::kinds::{each, rogue};
 use crate::rig::{Rig, ask, ended, value};
-use crate::tools::{LONG, eventually, fresh, lines, mark, marked, now, sigkill};
+use crate::tools::{LONG, eventually, fresh, lines, mark, marked, now};
 
 /// Every test of this file.
 pub(crate) const TESTS: &[Test] = crate::alone::tests! {
@@ -18,7 +18,6 @@ pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("who_began_behind_a_fault_does_not_begin_again", B, who_began_behind_a_fault_does_not_begin_again),
     ("a_snapshot_that_comes_late_is_not_the_answer_to_the_next_question", B, a_snapshot_that_comes_late_is_not_the_answer_to_the_next_question),
     ("a_spare_that_is_being_started_ends_with_its_pool", B, a_spare_that_is_being_started_ends_with_its_pool),
-    ("a_socket_that_an_heir_holds_open_keeps_nobody", B, a_socket_that_an_heir_holds_open_keeps_nobody),
     ("p_05_who_never_says_hello_or_ready_breaks_the_pool", B, p_05_who_never_says_hello_or_ready_breaks_the_pool),
     ("p_05_a_restart_repairs_a_broken_pool", B, p_05_a_restart_repairs_a_broken_pool),
     ("p_10_a_replacement_that_does_not_start_leaves_the_old_one", B, p_10_a_replacement_that_does_not_start_leaves_the_old_one),
@@ -132,23 +131,6 @@ fn a_spare_that_is_being_started_ends_with_its_pool() {
     let began = now();
     eventually("nobody is left", || marked(&mark()).is_empty());
     assert!(began.elapsed() < LONG / 2, "it was waited for, until its time was up");
-}
-
-fn a_socket_that_an_heir_holds_open_keeps_nobody() {
-    let deaf = fresh("deaf");
-    let kind = rogue("deaf-with-an-heir").with(|command| command.arg(&deaf));
-    let rig =
-        Rig::with(&kind, |pool| pool.workers(1..=1).grace(Duration::from_millis(100)).max_body(64 << 20));
-    // More than any socket takes at a time.
-    let large = rig.send("echo", "x".repeat(32 << 20));
-    eventually("it is deaf", || deaf.exists());
-    eventually("it is on its way", || rig.pool.stats().running == 1);
-    let report = rig.pool.shutdown(Shutdown::abort().within(LONG)).wait().unwrap();
-    assert!(large.outcome().is_some());
-    assert_eq!(rig.pool.stats().workers.abandoned, 0, "{report}");
-    assert!(report.duration < LONG / 2, "{report}");
-    rig.audit(&report);
-    marked(&mark()).into_iter().for_each(|heir| sigkill(u32::try_from(heir).unwrap()));
 }
 
 fn p_05_who_never_says_hello_or_ready_breaks_the_pool() {

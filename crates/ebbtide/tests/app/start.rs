@@ -120,7 +120,7 @@ struct Sleeper {
 
 impl Component for Sleeper {
     fn start(&self, _: &Starting) -> Result<(), BoxError> {
-        Ok(self.wakes.lock().expect("not poisoned").recv()?)
+        Ok(self.wakes.lock().expect("nobody panics with it").recv()?)
     }
 
     fn stop(&self, stopping: &Stopping) -> Result<(), BoxError> {
