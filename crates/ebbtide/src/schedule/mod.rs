@@ -9,6 +9,7 @@ mod firing;
 mod job;
 mod one_shot;
 mod plan;
+#[cfg(all(target_os = "linux", not(loom)))]
 mod requests;
 mod scale;
 mod series;
