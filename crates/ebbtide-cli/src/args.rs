@@ -356,6 +356,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string()).and_then(year);
     }
+    // Beyond these its seconds and its fractions come to more than a `Duration` holds together, and it panics.
+    let digits = text.split(|c: char| !c.is_ascii_digit()).map(str::len).max();
+    if text.len() > 64 || digits > Some(10) {
+        return Err("at most a year; write 30s, 1m30s or 250ms".to_owned());
+    }
     humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write 30s, 1m30s or 250ms"))
         .and_then(year)
@@ -419,7 +424,7 @@ mod tests {
     fn durations_have_units_or_are_seconds() {
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("0.25"), Ok(Duration::from_millis(250)));
-        for wrong in ["", "x", "-1", "inf", "NaN", "1e300", "9999999999999h"] {
+        for wrong in ["", "x", "-1", "inf", "NaN", "1e300", "9999999999999h", "018446744073709551615.5s0.5s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
         assert!(positive_duration("0").is_err());
