@@ -424,7 +424,8 @@ mod tests {
     fn durations_have_units_or_are_seconds() {
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("0.25"), Ok(Duration::from_millis(250)));
-        for wrong in ["", "x", "-1", "inf", "NaN", "1e300", "9999999999999h", "018446744073709551615.5s0.5s"] {
+        for wrong in ["", "x", "-1", "inf", "NaN", "1e300", "9999999999999h", "018446744073709551615.5s0.5s"]
+        {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
         assert!(positive_duration("0").is_err());
