@@ -103,6 +103,25 @@ fn a_broken_pool_says_why_and_holds_up_nobody_who_waits_for_warmth() {
     assert_eq!(broke, [false, false, false, true]);
 }
 
+#[test]
+fn nobody_goes_for_a_replacement_that_cannot_be_had() {
+    for handover in [Handover::NewFirst, Handover::OldFirst] {
+        let roster = || serving(1, 1, Settings { handover, ..settings() });
+        let due = |roster: &mut Roster| roster.due(WorkerId(1), RetireReason::Tasks, NOBODY);
+        let mut pausing = roster();
+        assert_eq!(pausing.died_young(&"no".into(), at(1)), []);
+        assert_eq!(due(&mut pausing), [], "{handover:?}: it pauses");
+        assert_ne!(pausing.tick(at(2), NOBODY), [], "{handover:?}: after the pause it goes");
+        let mut broken = roster();
+        (0..4).for_each(|_| drop(broken.died_young(&"no".into(), at(1))));
+        assert_eq!(broken.tick(at(2), NOBODY), []);
+        assert_eq!(due(&mut broken), [], "{handover:?}: it is broken");
+        let mut shut = roster();
+        assert_eq!(shut.shut(), []);
+        assert_eq!(due(&mut shut), [], "{handover:?}: it shuts down");
+    }
+}
+
 /// Ages are spread, so that workers that were started together do not go together.
 #[test]
 fn whoever_gets_old_is_replaced_at_its_own_time() {

@@ -305,6 +305,31 @@ mod tests {
     }
 
     #[test]
+    fn whoever_gave_back_gets_nothing_ahead_until_one_of_its_own_has_ended() {
+        let mut flights = Flights::new(3, 8);
+        flights.send(flight(1, at(0)));
+        flights.send(flight(2, at(0)));
+        assert!(flights.begin(TaskId(1), at(1)).is_ok());
+        let number = flights.recall().expect("the second has not begun");
+        assert_eq!(flights.returned(number, [].into_iter()).map(|back| back.len()), Ok(0));
+        assert_eq!(flights.room(), 1, "it kept what it has");
+        let number = flights.recall().expect("the second has not begun still");
+        assert_eq!(flights.returned(number, [2].into_iter()).map(|back| back.len()), Ok(1));
+        assert_eq!(flights.room(), 0, "else it would come and go");
+        assert!(flights.end(TaskId(1), at(2)).is_ok());
+        assert_eq!(flights.room(), 3);
+    }
+
+    #[test]
+    fn those_whose_start_is_found_late_have_begun_then_and_the_others_not() {
+        let mut flights = flights([1, 2, 3]);
+        assert!(flights.begin(TaskId(1), at(1)).is_ok());
+        flights.begin_those(|id| id != TaskId(3), at(5));
+        let begun: Vec<_> = flights.iter().map(|flight| flight.begun).collect();
+        assert_eq!(begun, [Some(at(1)), Some(at(5)), None]);
+    }
+
+    #[test]
     fn starts_and_ends_are_of_tasks_it_has() {
         let mut flights = flights([1, 2]);
         let begun = flights.begin(TaskId(2), at(7)).expect("it has it");
