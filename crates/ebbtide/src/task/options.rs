@@ -130,10 +130,11 @@ impl<'p, I: Isolation> Task<'p, I> {
     ) -> Result<Handle<J::Output>, Refused<J>> {
         let gate = self.gate;
         let mut line = Line { gate, ticket: None };
-        let accepted = wait::block_soon(|waker| match self.knock(&entry, Knock::Block(&mut line, waker)) {
-            Err(Refusal::Wait) => None,
-            other => Some(other),
-        });
+        let accepted =
+            wait::block_until(None, |waker| match self.knock(&entry, Knock::Block(&mut line, waker)) {
+                Err(Refusal::Wait) => None,
+                other => Some(other),
+            });
         self.finish(entry, accepted.unwrap_or(Err(Refusal::Rejected(RejectReason::Full))))
     }
 
@@ -166,7 +167,7 @@ impl<'p, I: Isolation> Task<'p, I> {
         let accepted = match (wish, self.door) {
             (_, Door::Child(lane)) => self.gate.accept(Priority::Normal, Entrance::Child(lane), &mut make),
             (Wish::Try, Door::Outside) => self.gate.accept(Priority::Normal, Entrance::Try, &mut make),
-            (Wish::Wait, Door::Outside) => wait::block_soon(|waker| {
+            (Wish::Wait, Door::Outside) => wait::block_until(None, |waker| {
                 let entrance = Entrance::Block(&mut line.ticket, waker);
                 match self.gate.accept(Priority::Normal, entrance, &mut make) {
                     Err(Refusal::Wait) => None,

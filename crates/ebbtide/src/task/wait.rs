@@ -5,7 +5,7 @@ use std::{
     task::{Wake, Waker},
 };
 
-use super::{panics, spin::Spin};
+use super::panics;
 use crate::{
     clock::Moment,
     sync::{
@@ -39,11 +39,6 @@ impl Wake for Unpark {
 }
 
 sync::thread_local! {
-    /// How long this thread looks again before it sleeps.
-    static SPIN: Spin = const { Spin::new() };
-}
-
-sync::thread_local! {
     /// What wakes the thread it belongs to, and the same as a waker.
     static OWN: (Arc<Unpark>, Waker) = {
         let unpark = Unpark::of_this_thread();
@@ -54,30 +49,13 @@ sync::thread_local! {
 /// Blocks the calling thread until `poll` gives a value, or `until` has come (then `None`).
 ///
 /// `poll` must leave the waker where it is woken when the answer changes. Spurious wake-ups only poll again.
-pub(crate) fn block_until<T>(until: Option<Moment>, poll: impl FnMut(&Waker) -> Option<T>) -> Option<T> {
-    block(until, |_| {}, poll)
-}
-
-/// The same without a limit, for what mostly comes soon: looks for a moment before the thread sleeps.
-pub(crate) fn block_soon<T>(poll: impl FnMut(&Waker) -> Option<T>) -> Option<T> {
-    let look = |woken: &dyn Fn() -> bool| {
-        let _ = SPIN.try_with(|spin| spin.until(woken));
-    };
-    block(None, look, poll)
-}
-
-fn block<T>(
-    until: Option<Moment>,
-    look: impl Fn(&dyn Fn() -> bool),
-    mut poll: impl FnMut(&Waker) -> Option<T>,
-) -> Option<T> {
+pub(crate) fn block_until<T>(until: Option<Moment>, mut poll: impl FnMut(&Waker) -> Option<T>) -> Option<T> {
     let mut wait = |(unpark, waker): &(Arc<Unpark>, Waker)| {
         loop {
             let seen = unpark.wakes.load(Ordering::SeqCst);
             if let Some(value) = poll(waker) {
                 return Some(value);
             }
-            look(&|| unpark.wakes.load(Ordering::SeqCst) != seen);
             while unpark.wakes.load(Ordering::SeqCst) == seen {
                 let Some(until) = until else {
                     sync::park();
