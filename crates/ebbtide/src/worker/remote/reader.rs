@@ -416,6 +416,8 @@ impl<I: Isolation> Desk<I> {
         let flight = self.book.lock().flights.end(id, now)?;
         if flight.begun.is_none() {
             let violation = format!("a RESULT of task {id}, which it did not start");
+            // Before anybody hears of it: who submits then must not be sent to this worker, and begun by it.
+            self.wire.kill(Verdict::Protocol(violation.clone().into()));
             self.conclude(
                 flight,
                 Err(TaskError::failed(format!("its worker broke the protocol with {violation}").into())),
