@@ -147,7 +147,8 @@ impl<I: Isolation> Reader<I> {
     /// The process has ended: deals with what was under way.
     pub(super) fn end(&mut self) {
         let death = self.bury();
-        if self.lost {
+        // Also where it ended within a frame, for what it began may be in there: garbage reads like the head of one.
+        if self.lost || self.ear.decoder.pending() > 0 {
             self.look_for_starts();
         }
         if panics::quietly(|| self.desk.die(death)).is_none() {
