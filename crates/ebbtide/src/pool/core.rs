@@ -366,6 +366,10 @@ impl<I: Isolation> Employer<I> for Core<I> {
         self.worker_due(seat.id, why);
     }
 
+    fn due_now(&self, seat: &Seat, why: RetireReason) {
+        self.worker_due_now(seat.id, why);
+    }
+
     fn snapshot(&self, seat: &Seat, snapshot: Option<Snapshot>) {
         self.snapshot_taken(seat.id, snapshot);
     }
@@ -374,14 +378,6 @@ impl<I: Isolation> Employer<I> for Core<I> {
         let effect = self.queue.recall(seat.id);
         self.apply(effect);
         self.worker_leaves(seat.id, why);
-    }
-
-    fn leaves_early(&self, seat: &Seat, why: RetireReason) -> bool {
-        let may = self.control.lock().roster.may_leave_early(seat.id);
-        if may {
-            self.leaves(seat, why);
-        }
-        may
     }
 
     fn why(&self, seat: &Seat) -> RetireReason {

@@ -298,6 +298,10 @@ impl<I: Isolation> Core<I> {
         self.drive(|control, _, _| (control.roster.due(id, why, &self.unserved()), ()));
     }
 
+    pub(crate) fn worker_due_now(&self, id: WorkerId, why: RetireReason) {
+        self.drive(|control, _, _| (control.roster.due_now(id, why, &self.unserved()), ()));
+    }
+
     pub(crate) fn worker_leaves(&self, id: WorkerId, why: RetireReason) {
         self.drive(|control, _, todo| {
             todo.push(Do::Send(Event::WorkerRetiring { worker: id, reason: why }));

@@ -236,6 +236,16 @@ impl Roster {
         self.review(unserved)
     }
 
+    /// The same, and it cannot wait for its replacement: it leaves now. Not while replacements do not start, or nobody would serve.
+    pub(crate) fn due_now(&mut self, id: WorkerId, why: RetireReason, unserved: Unserved<'_>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.failed_in_a_row == 0 {
+            self.retire(id, Some(why), &mut actions);
+        }
+        actions.extend(self.review(unserved));
+        actions
+    }
+
     pub(crate) fn snapshot_taken(&mut self, id: WorkerId) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.members.get(&id).is_some_and(|member| member.handing_over && member.stage == Stage::Serving)
@@ -260,12 +270,6 @@ impl Roster {
         if let Some(member) = self.members.get_mut(&id) {
             member.stage = Stage::Leaving(why);
         }
-    }
-
-    /// Whether a worker that serves may leave although nobody replaces it yet: not while replacements do not start, or nobody would serve.
-    pub(crate) fn may_leave_early(&self, id: WorkerId) -> bool {
-        self.failed_in_a_row == 0
-            && self.members.get(&id).is_some_and(|member| member.stage == Stage::Serving)
     }
 
     /// A worker's thread has ended.

@@ -41,11 +41,11 @@ pub(crate) trait Employer<I: Isolation>: Gate<I> {
     fn start_failed(&self, seat: &Seat, cause: String);
     /// A limit was reached: a replacement is wanted, the worker goes on until it is told to leave.
     fn due(&self, seat: &Seat, why: RetireReason);
+    /// The same, and it is told to leave at once, replacement or not; unless none could be started of late.
+    fn due_now(&self, seat: &Seat, why: RetireReason);
     fn snapshot(&self, seat: &Seat, snapshot: Option<Snapshot>);
     /// It leaves by itself.
     fn leaves(&self, seat: &Seat, why: RetireReason);
-    /// The same although its replacement is not ready. False where none could be started of late: then it must go on serving.
-    fn leaves_early(&self, seat: &Seat, why: RetireReason) -> bool;
     /// Why it was told to leave.
     fn why(&self, seat: &Seat) -> RetireReason;
     /// Its last word. Nothing of the user's runs on the thread after this but thread-local destructors.

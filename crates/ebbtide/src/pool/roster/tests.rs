@@ -445,6 +445,10 @@ impl World {
                 Some(id) => self.roster.ended(id, unserved),
                 None => Vec::new(),
             },
+            5 if self.dice(4) == 0 => match self.serving.first() {
+                Some(id) => self.roster.due_now(*id, RetireReason::Size, unserved),
+                None => Vec::new(),
+            },
             5 => match self.serving.first() {
                 Some(id) => self.roster.due(*id, RetireReason::Tasks, unserved),
                 None => Vec::new(),
@@ -550,15 +554,19 @@ fn no_walk_leads_above_the_maximum_or_to_a_standstill() {
 
 /// Whoever is about to be ended for its memory goes first, unless nobody could take its place.
 #[test]
-fn a_worker_leaves_early_unless_replacements_do_not_start() {
+fn a_worker_leaves_before_its_replacement_is_ready_unless_replacements_do_not_start() {
+    let leaves = |why| Action::Retire { id: WorkerId(1), why };
     let mut roster = serving(1, 1, settings());
-    assert!(roster.may_leave_early(WorkerId(1)) && !roster.may_leave_early(WorkerId(9)));
-    let actions = roster.due(WorkerId(1), RetireReason::Size, NOBODY);
-    let [id] = started(&actions)[..] else { panic!("{actions:?}") };
-    assert!(roster.may_leave_early(WorkerId(1)), "it is only slow");
-    assert!(!roster.may_leave_early(WorkerId(id)), "that one does not serve");
-    let _ = roster.start_failed(WorkerId(id), &"no".into(), at(1));
-    assert!(!roster.may_leave_early(WorkerId(1)));
-    roster.leaves(WorkerId(1), RetireReason::Size);
-    assert!(!roster.may_leave_early(WorkerId(1)), "it does so already");
+    let [id] = started(&roster.due(WorkerId(1), RetireReason::Size, NOBODY))[..] else {
+        panic!("{roster:?}")
+    };
+    assert_eq!(roster.due_now(WorkerId(id), RetireReason::Size, NOBODY), [], "that one does not serve");
+    let mut failing = serving(1, 1, settings());
+    let _ = failing.due(WorkerId(1), RetireReason::Size, NOBODY);
+    let _ = failing.start_failed(WorkerId(id), &"no".into(), at(1));
+    assert_eq!(failing.due_now(WorkerId(1), RetireReason::Size, NOBODY), [], "nobody would serve");
+    // It is only slow.
+    assert_eq!(roster.due_now(WorkerId(1), RetireReason::Size, NOBODY), [leaves(RetireReason::Size)]);
+    assert_eq!(roster.due_now(WorkerId(1), RetireReason::Size, NOBODY), [], "once");
+    assert_eq!(roster.ready(WorkerId(id), at(1)), [], "and not once more for its replacement");
 }

@@ -296,14 +296,10 @@ impl<I: Isolation> Reader<I> {
             desk.wire.kill(Verdict::Memory(why.into()));
             return;
         }
-        let leaves = self.due && limits.brink().is_some_and(|brink| size > brink);
-        if leaves
-            && desk.stage() == Stage::Open
-            && desk.seat().ordered() == Order::None
-            && desk.employer().leaves_early(desk.seat(), RetireReason::Size)
-        {
-            desk.seat().order(Order::Leave);
-            desk.wake();
+        // One that is asked for its state gives it first, and takes no tasks meanwhile.
+        let waits = self.due && desk.seat().ordered() == Order::None;
+        if waits && limits.brink().is_some_and(|brink| size > brink) {
+            desk.employer().due_now(desk.seat(), RetireReason::Size);
         }
         let Some(soft) = limits.soft.filter(|&soft| size > soft && !self.due) else { return };
         match desk.plan.guard.above(self.tally.tasks, soft) {
