@@ -147,7 +147,6 @@ fn no_job_sends_into_a_pool_that_stops() {
         let (rig, path) = (Rig::new(&rust(), 1..=2), fresh("notes"));
         let job = rig.pool.every(Duration::from_micros(300)).start(noting(&path)).unwrap();
         eventually("it has run", || !lines(&path).is_empty());
-        std::thread::yield_now();
         let how = [Shutdown::drain(), Shutdown::stop(), Shutdown::abort()][round % 3];
         let stop = rig.pool.shutdown(how.within(LONG));
         let begun = job.stats().runs;

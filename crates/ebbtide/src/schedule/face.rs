@@ -115,7 +115,7 @@ impl<I: Isolation> Schedule<I> {
         self
     }
 
-    /// Asks a run to cancel when it has run for so long; after the pool's grace it is abandoned. Default: none.
+    /// Asks a run to cancel when it has run for so long; after the pool's grace it is abandoned, or its worker process ended. Default: none.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.wishes.timeout = Some(timeout);
         self
@@ -139,7 +139,7 @@ impl<I: Isolation> Later<I> {
         self
     }
 
-    /// Asks it to cancel when it has run for so long; after the pool's grace it is abandoned. Default: none.
+    /// Asks it to cancel when it has run for so long; after the pool's grace it is abandoned, or its worker process ended. Default: none.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.wishes.timeout = Some(timeout);
         self

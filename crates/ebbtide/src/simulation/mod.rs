@@ -12,5 +12,6 @@ mod late;
 mod ledger;
 mod pool;
 mod processes;
+mod promises;
 mod tests;
 mod town;

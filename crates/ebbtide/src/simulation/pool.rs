@@ -9,13 +9,13 @@ use super::{
     bodies::{self, Deed, Here},
     director::{Dice, Machine, World},
     ledger::{Ledger, Ticket},
+    promises::{self, Last},
 };
 use crate::{
     clock::{Moment, simulated},
     error::RejectReason,
     policy::{Priority, WhenFull},
-    pool::{Closing, Event, Phase, Pool, Renew, Restart, Retirement, Shutdown},
-    report::Report,
+    pool::{Closing, Event, Pool, Renew, Restart, Retirement, Shutdown},
     schedule::MissedTicks,
     sync::{self, atomic::AtomicUsize},
     task::outcome::{Outcome, Outcomes},
@@ -68,9 +68,6 @@ struct Stage {
     returned: AtomicUsize,
     verbose: bool,
 }
-
-/// The last shutdown: when it was asked for, within what, and how long the machine had slept by then.
-type Last = (Closing, Moment, Duration, Duration);
 
 pub(super) fn run(world: World) {
     let World { mut dice, machine, verbose } = world;
@@ -337,16 +334,7 @@ impl Stage {
 
     /// What holds at any time. That phases only go forward and nobody is one too many, the pool's own watch sees under its lock.
     fn look(&self) {
-        let resolved = self.ledger.resolved();
-        let stats = self.pool.stats();
-        for outcome in Outcome::ALL {
-            assert!(
-                stats.outcomes.get(outcome) >= resolved.get(outcome),
-                "{outcome}: told before it was counted: {stats:?}"
-            );
-        }
-        let sum = stats.queued + stats.running + stats.outcomes.total();
-        assert_eq!(stats.accepted, sum, "the law: {stats:?}");
+        promises::law(&self.pool, &self.ledger.resolved());
         self.ledger.look();
     }
 
@@ -361,32 +349,11 @@ impl Stage {
             // They go on.
             _ => {}
         }
-        let within = dice.span();
-        let kind = dice.pick(&[Shutdown::drain(), Shutdown::drain(), Shutdown::stop(), Shutdown::abort()]);
-        if self.verbose {
-            eprintln!("{:>14?} the end: {kind:?} within {within:?}", Moment::now());
-        }
-        let (at, slept) = (Moment::now(), simulated::slept());
-        (self.shutdown(kind.within(within)), at, within, slept)
+        Last::ask(dice, self.verbose, |shutdown| self.shutdown(shutdown))
     }
 
-    fn hold_to_the_deadline(&self, (closing, at, within, slept): Last, machine: Machine) {
-        // If it never came, this run would be a deadlock, and shuttle would say so.
-        let report = closing.wait().expect("not on a worker");
-        let (took, slept) = (Moment::now().since(at), simulated::slept() - slept);
-        // Another's shutdown that came before has a deadline of its own, and one that is weaker changes nothing about it.
-        let within = if report.deadline == within { within } else { 300 * SECOND };
-        assert!(
-            machine == Machine::Slow || took <= within + slept,
-            "it took {took:?} of {within:?} (and the machine slept {slept:?}): {report}"
-        );
-        self.check_report(&report);
-    }
-
-    fn check_report(&self, report: &Report) {
-        assert!(report.law_holds(), "{report}");
-        assert_eq!((report.queued, report.running), (0, 0), "{report}");
-        assert_eq!(self.pool.phase(), Phase::Terminated);
+    fn hold_to_the_deadline(&self, last: Last, machine: Machine) {
+        last.hold_to(&self.pool, machine, self.verbose);
         let late = self.pool.try_submit(|_, _| ());
         assert!(late.is_err(), "accepted after the end");
         self.ledger.reject();

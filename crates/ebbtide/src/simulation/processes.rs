@@ -10,16 +10,15 @@ use bytesize::ByteSize;
 use super::{
     child::{self, Deed},
     director::{Dice, Machine, World},
+    promises::{self, Last},
     town::Town,
 };
 use crate::{
     clock::{Moment, simulated},
     error::RejectReason,
     policy::Priority,
-    pool::{Closing, Event, Phase, Pool, Restart, Retirement, Shutdown},
-    report::Report,
+    pool::{Closing, Event, Pool, Restart, Retirement, Shutdown},
     sync,
-    task::outcome::Outcome,
     worker::remote::{Memory, Processes, WorkerCommand, machine::simulated as machine},
 };
 
@@ -59,9 +58,6 @@ struct Stage {
     pool: Pool<Processes<u64, u64>>,
     town: Arc<Town>,
 }
-
-/// The last shutdown: when it was asked for, within what, and how long the machine had slept by then.
-type Last = (Closing, Moment, Duration, Duration);
 
 pub(super) fn run(world: World) {
     let World { mut dice, machine, verbose } = world;
@@ -228,16 +224,7 @@ impl Stage {
 
     /// What holds at any time.
     fn look(&self) {
-        let resolved = self.town.resolved();
-        let stats = self.pool.stats();
-        for outcome in Outcome::ALL {
-            assert!(
-                stats.outcomes.get(outcome) >= resolved.get(outcome),
-                "{outcome}: told before it was counted: {stats:?}"
-            );
-        }
-        let sum = stats.queued + stats.running + stats.outcomes.total();
-        assert_eq!(stats.accepted, sum, "the law: {stats:?}");
+        promises::law(&self.pool, &self.town.resolved());
     }
 
     /// The last request, after which there is a deadline by which it is over.
@@ -245,35 +232,11 @@ impl Stage {
         if dice.once_in(2) {
             self.town.faults.store(false, SeqCst);
         }
-        let within = dice.span();
-        let kind = dice.pick(&[Shutdown::drain(), Shutdown::drain(), Shutdown::stop(), Shutdown::abort()]);
-        if self.town.verbose {
-            eprintln!("{:>14?} the end: {kind:?} within {within:?}", Moment::now());
-        }
-        let (at, slept) = (Moment::now(), simulated::slept());
-        (self.shutdown(kind.within(within)), at, within, slept)
+        Last::ask(dice, self.town.verbose, |shutdown| self.shutdown(shutdown))
     }
 
-    fn hold_to_the_deadline(&self, (closing, at, within, slept): Last, machine: Machine) {
-        // If it never came, this run would be a deadlock, and shuttle would say so.
-        let report = closing.wait().expect("not on a worker");
-        let (took, slept) = (Moment::now().since(at), simulated::slept() - slept);
-        if self.town.verbose {
-            eprintln!("{:>14?} over after {took:?}: {report}", Moment::now());
-        }
-        // Another's shutdown that came before has a deadline of its own, and one that is weaker changes nothing about it.
-        let within = if report.deadline == within { within } else { 300 * SECOND };
-        assert!(
-            machine == Machine::Slow || took <= within + slept,
-            "it took {took:?} of {within:?} (and the machine slept {slept:?}): {report}"
-        );
-        self.check_report(&report);
-    }
-
-    fn check_report(&self, report: &Report) {
-        assert!(report.law_holds(), "{report}");
-        assert_eq!((report.queued, report.running), (0, 0), "{report}");
-        assert_eq!(self.pool.phase(), Phase::Terminated);
+    fn hold_to_the_deadline(&self, last: Last, machine: Machine) {
+        last.hold_to(&self.pool, machine, self.town.verbose);
         assert!(self.pool.try_submit(0).is_err(), "accepted after the end");
         self.town.reject();
     }
