@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("p_04_who_breaks_the_protocol_at_its_start_never_serves", B, p_04_who_breaks_the_protocol_at_its_start_never_serves),
     ("p_04_half_a_frame_is_not_waited_for_for_ever", B, p_04_half_a_frame_is_not_waited_for_for_ever),
     ("who_began_behind_a_fault_does_not_begin_again", B, who_began_behind_a_fault_does_not_begin_again),
+    ("who_was_slow_to_begin_is_sent_to_again", B, who_was_slow_to_begin_is_sent_to_again),
     ("a_snapshot_that_comes_late_is_not_the_answer_to_the_next_question", B, a_snapshot_that_comes_late_is_not_the_answer_to_the_next_question),
     ("a_spare_that_is_being_started_ends_with_its_pool", B, a_spare_that_is_being_started_ends_with_its_pool),
     ("p_05_who_never_says_hello_or_ready_breaks_the_pool", B, p_05_who_never_says_hello_or_ready_breaks_the_pool),
@@ -93,6 +94,16 @@ fn p_04_half_a_frame_is_not_waited_for_for_ever() {
     let half = rig.note(half.submit(ask("half-and-wait", 0)).unwrap());
     ended(half, Outcome::Killed);
     assert_eq!(rig.call("echo", "alive"), "alive");
+    rig.close();
+}
+
+/// Found by a worker that runs four at a time on a busy machine: what it had been too slow to begin was not sent to it again before another had ended, and the
+/// others waited for that.
+fn who_was_slow_to_begin_is_sent_to_again() {
+    let rig = Rig::new(&rogue("two-credits"), 1..=1);
+    let (first, second) = (rig.send("slow-to-begin", 0), rig.send("echo", "second"));
+    assert_eq!(value(second), "second");
+    assert_eq!(value(first), "first");
     rig.close();
 }
 

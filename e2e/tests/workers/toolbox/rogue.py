@@ -35,6 +35,15 @@ def exactly(n):
     return data
 
 
+def came(wanted):
+    """The next frame of this kind: its id."""
+    while True:
+        length, kind, _, _, id = struct.unpack("<IBBHQ", exactly(16))
+        exactly(length - 12)
+        if kind == wanted:
+            return id
+
+
 def sleep_for_ever():
     while True:
         time.sleep(1000)
@@ -112,6 +121,12 @@ while True:
         with open(path, "a") as notes:
             notes.write("begun\n")
         pool.sendall(b"\x00\xff" * 64 + frame(START, behind))
+    elif tool == "slow-to-begin":
+        # It runs two at a time, and begins the second so late that it is called back. This ends after the second.
+        second = came(1)
+        pool.sendall(frame(RETURNED, came(4), b"", struct.pack("<Q", second)))
+        second = came(1)
+        pool.sendall(frame(START, second) + frame(RESULT, second, b"", b'"second"') + frame(RESULT, id, b"", b'"first"'))
     elif tool == "note":
         with open(argument, "a") as notes:
             notes.write("run\n")

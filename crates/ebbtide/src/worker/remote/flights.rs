@@ -38,7 +38,8 @@ pub(super) struct Flights<I: Isolation> {
     ended: Moment,
     /// A RECALL that has not been answered.
     recalling: Option<u64>,
-    /// It gave back what it had not begun: nothing is sent ahead until one of those that run has ended, or it would come and go without end.
+    /// It gave back what it had not begun: nothing more is sent until one of those that run has ended, or until it is let go; else it would come and
+    /// go without end.
     held: bool,
     number: u64,
 }
@@ -145,10 +146,16 @@ impl<I: Isolation> Flights<I> {
         self.recalling
     }
 
-    /// True if something waits behind a task that has run for long.
+    /// True if something has waited for a while behind a task that has run for long.
     pub(super) fn is_blocked(&self, now: Moment) -> bool {
         let long = |flight: &Flight<I>| flight.begun.is_some_and(|begun| now.since(begun) >= BLOCKED);
-        self.recalling.is_none() && self.has_waiting() && self.list.iter().any(long)
+        let late = |flight: &Flight<I>| flight.begun.is_none() && now.since(flight.sent) >= BLOCKED;
+        self.recalling.is_none() && self.list.iter().any(long) && self.list.iter().any(late)
+    }
+
+    /// Whoever was held may get more: it may run several at a time, and only have been slow to begin. True if it was.
+    pub(super) fn let_go(&mut self) -> bool {
+        std::mem::take(&mut self.held)
     }
 
     /// True if something was sent and has not begun.
@@ -316,6 +323,9 @@ mod tests {
         let number = flights.recall().expect("the second has not begun still");
         assert_eq!(flights.returned(number, [2].into_iter()).map(|back| back.len()), Ok(1));
         assert_eq!(flights.room(), 0, "else it would come and go");
+        assert!(flights.let_go() && !flights.let_go());
+        assert_eq!(flights.room(), 2, "it may have been slow to begin");
+        flights.held = true;
         assert!(flights.end(TaskId(1), at(2)).is_ok());
         assert_eq!(flights.room(), 3);
     }

@@ -262,6 +262,13 @@ impl<I: Isolation> Reader<I> {
             return;
         }
         (self.looked, self.ended) = (now, false);
+        let let_go = desk.book.lock().flights.let_go();
+        if let_go {
+            desk.refill();
+            if desk.flush(Patience::DoNotWait) != Left::Nothing {
+                desk.wake();
+            }
+        }
         if let Some(size) = desk.wire.look() {
             self.judge(size);
         }
