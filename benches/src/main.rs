@@ -17,6 +17,7 @@ mod contenders;
 mod count;
 mod course;
 mod foreign;
+mod hogs;
 mod lap;
 mod leak;
 mod noise;

@@ -10,6 +10,7 @@ use crate::{
     args::Peers,
     contenders::{self, Entry, Home, OURS},
     foreign::{self, Ready},
+    hogs::Hogs,
     lap::{Group, Kind, Language, Lap},
     noise::Watch,
     processes::{self, cpu},
@@ -118,6 +119,7 @@ impl Race {
         }
         // After the JVMs are warm: the first scenario should not pay for that with its rounds.
         let until = share.map(|share| Instant::now() + share);
+        let _others = scenario.busy.then(Hogs::start);
         for round in 0..self.rounds.min(scenario.rounds_max) {
             if round > 0 && until.is_some_and(|until| Instant::now() >= until) {
                 break;

@@ -36,6 +36,8 @@ pub(crate) struct Scenario {
     quick: usize,
     /// At most so many rounds: more would take long and tell nothing.
     pub(crate) rounds_max: u32,
+    /// Others keep every processor busy.
+    pub(crate) busy: bool,
 }
 
 impl Scenario {
@@ -79,7 +81,12 @@ pub(crate) const fn new(
         full,
         quick,
         rounds_max: u32::MAX,
+        busy: false,
     }
+}
+
+const fn busy(scenario: Scenario) -> Scenario {
+    Scenario { busy: true, ..scenario }
 }
 
 pub(crate) const fn bytes(scenario: Scenario) -> Scenario {
@@ -98,7 +105,7 @@ const FIRE: &str = "empty tasks without handles, per task; producers to workers"
 const HANDLE: &str = "empty tasks whose handles are all awaited, 1000 in flight per producer, per task";
 
 /// The race of threads, in the order in which it is run; that of processes is in [`processes`](crate::processes).
-pub(crate) const ALL: [Scenario; 31] = [
+pub(crate) const ALL: [Scenario; 32] = [
     new(&["fire-1to1"], Kind::Fire, (1, 1), (40_000, 400_000), FIRE),
     new(&["fire-1to2"], Kind::Fire, (1, 2), (40_000, 400_000), FIRE),
     new(&["fire-2to2"], Kind::Fire, (2, 2), (40_000, 400_000), FIRE),
@@ -127,6 +134,13 @@ pub(crate) const ALL: [Scenario; 31] = [
         (1_000, 20_000),
         "one task with a handle, awaited, then the next",
     ),
+    busy(new(
+        &["ping-pong-busy"],
+        Kind::PingPong,
+        (1, 1),
+        (2_000, 10_000),
+        "the same, while others keep every processor busy",
+    )),
     new(
         &["idle-start-p50", "idle-start-p99"],
         Kind::Idle,

@@ -19,7 +19,7 @@ use crate::{
     sync,
     task::{
         entry::Body, error::TaskError, id::TaskId, isolation::Isolation, outcome::Outcome, panics,
-        post::Post, seat::Order,
+        post::Post, seat::Order, spin::Rest,
     },
     worker::{
         output::OutputSource,
@@ -41,6 +41,8 @@ const AFTER_KILL: Duration = Duration::from_secs(10);
 const STREAM: usize = 4;
 /// So often a stream is looked at before it is waited for.
 const LINGER: u32 = 3;
+/// A worker has answered by then, or waits itself: who had the core for longer is a stranger.
+const LATE: Duration = Duration::from_micros(500);
 /// After so many single tasks the driver listens for the next ones itself.
 const SINGLES: u32 = 4;
 /// So many chunks of output are read after its end.
@@ -64,6 +66,7 @@ pub(super) struct Reader<I: Isolation> {
     singles: u32,
     /// Many are under way: the next answer will not be long.
     streams: bool,
+    rest: Rest,
 }
 
 /// Who listens, and for how long.
@@ -101,6 +104,7 @@ impl<I: Isolation> Reader<I> {
             over: false,
             singles: 0,
             streams: false,
+            rest: Rest::new(),
         }
     }
 
@@ -183,15 +187,22 @@ impl<I: Isolation> Reader<I> {
     }
 
     /// In a stream: gives the core away and looks what has come since. Whoever waits on the socket is woken by every single answer, which costs the
-    /// worker more than the answer itself.
+    /// worker more than the answer itself. Not for a while where the core came back late: then it is not ours who have it.
     fn linger(&mut self) -> Heard {
-        if !self.streams {
+        if !self.streams || !self.rest.is_over() {
             return Heard::Nothing;
         }
+        let begun = Moment::now();
         for _ in 0..LINGER {
             sync::yield_now();
-            if self.ear.glance(&self.desk.wire) == Heard::Frames {
-                return Heard::Frames;
+            let heard = self.ear.glance(&self.desk.wire);
+            if Moment::now().since(begun) > LATE {
+                self.rest.begin();
+                return heard;
+            }
+            self.rest.went_well();
+            if heard == Heard::Frames {
+                return heard;
             }
         }
         self.streams = false;
