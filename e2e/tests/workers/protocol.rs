@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ebbtide::{Event, Outcome, RejectReason, Restart, ReturnReason};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::alone::{B, Test};
@@ -19,6 +20,7 @@ pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("who_was_slow_to_begin_is_sent_to_again", B, who_was_slow_to_begin_is_sent_to_again),
     ("a_snapshot_that_comes_late_is_not_the_answer_to_the_next_question", B, a_snapshot_that_comes_late_is_not_the_answer_to_the_next_question),
     ("a_spare_that_is_being_started_ends_with_its_pool", B, a_spare_that_is_being_started_ends_with_its_pool),
+    ("who_dies_with_its_socket_full_is_not_waited_for_although_an_heir_holds_it", B, who_dies_with_its_socket_full_is_not_waited_for_although_an_heir_holds_it),
     ("p_05_who_never_says_hello_or_ready_breaks_the_pool", B, p_05_who_never_says_hello_or_ready_breaks_the_pool),
     ("p_05_a_restart_repairs_a_broken_pool", B, p_05_a_restart_repairs_a_broken_pool),
     ("p_10_a_replacement_that_does_not_start_leaves_the_old_one", B, p_10_a_replacement_that_does_not_start_leaves_the_old_one),
@@ -150,6 +152,24 @@ fn a_spare_that_is_being_started_ends_with_its_pool() {
     let began = now();
     eventually("nobody is left", || marked(&mark()).is_empty());
     assert!(began.elapsed() < LONG / 2, "it was waited for, until its time was up");
+}
+
+/// Nobody reads and nobody closes the socket: whoever waited for room in it would wait for ever.
+fn who_dies_with_its_socket_full_is_not_waited_for_although_an_heir_holds_it() {
+    let first = fresh("first");
+    let rig = Rig::new(&rogue("heir").with(|command| command.arg(&first)), 1..=1);
+    // More than a socket takes.
+    let big = "x".repeat(4 << 20);
+    assert!(rig.call("echo", &*big) == big, "it came to another, and came back whole");
+    rig.close();
+    // Without a guardian nobody ends what a worker has started.
+    eventually("the heir is ended", || {
+        let left = marked(&mark());
+        left.iter().filter_map(|heir| Pid::from_raw(*heir)).for_each(|heir| {
+            let _ = kill_process(heir, Signal::KILL);
+        });
+        left.is_empty()
+    });
 }
 
 fn p_05_who_never_says_hello_or_ready_breaks_the_pool() {

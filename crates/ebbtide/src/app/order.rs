@@ -182,6 +182,22 @@ mod tests {
     }
 
     #[test]
+    fn those_of_one_kind_do_not_wait_for_each_other() {
+        use ComponentKind::{Ingress, Probe, Schedule};
+        let items = [
+            item("live", Probe, &[]),
+            item("ready", Probe, &[]),
+            item("web", Ingress, &[]),
+            item("admin", Ingress, &[]),
+            item("hourly", Schedule, &[]),
+            item("nightly", Schedule, &[]),
+        ];
+        let order = Order::of(&items).expect("an order");
+        let (probes, all) = (vec![0, 1], vec![0, 1, 2, 3]);
+        assert_eq!(order.needs, [vec![], vec![], probes.clone(), probes, all.clone(), all]);
+    }
+
+    #[test]
     fn what_cannot_be_ordered_is_named() {
         use ComponentKind::Component;
         let twice = [item("a", Component, &[]), item("a", Component, &[])];

@@ -157,6 +157,44 @@ mod tests {
     }
 
     #[test]
+    fn each_row_of_the_table_has_its_time_and_its_word() {
+        let (wait, finish) = (|look| Verdict::Wait { look }, |look| Verdict::Finish { look });
+        let Caps { heads, streams, requests, .. } = CAPS;
+        let still = View {
+            protocol: Protocol::One,
+            requests: 0,
+            streams: 0,
+            uploads: 0,
+            began: Began::Once,
+            incoming: Incoming::Nothing,
+        };
+        let served = View { requests: 1, ..still };
+        let arrived = View { incoming: Incoming::Bytes, ..still };
+        let two = View { protocol: Protocol::Two, ..still };
+        let rows = [
+            (View { protocol: Protocol::Upgraded, ..still }, wait(streams), Cut::Stream),
+            (two, finish(heads), Cut::Silent),
+            (View { protocol: Protocol::Two, ..arrived }, finish(heads), Cut::Silent),
+            (View { requests: 2, ..two }, finish(requests), Cut::Request),
+            (View { requests: 2, streams: 1, ..two }, finish(requests), Cut::Stream),
+            (served, finish(requests), Cut::Request),
+            (View { requests: 1, ..arrived }, finish(requests), Cut::Request),
+            (View { uploads: 1, ..served }, finish(requests), Cut::Body),
+            (View { streams: 1, ..served }, finish(streams), Cut::Stream),
+            (View { streams: 1, uploads: 1, ..served }, finish(streams), Cut::Stream),
+            (View { began: Began::Never, ..still }, wait(heads), Cut::Silent),
+            (View { began: Began::Never, ..arrived }, wait(heads), Cut::Head),
+            (arrived, wait(heads), Cut::Head),
+            (still, finish(heads), Cut::Silent),
+        ];
+        let tight = Caps { requests: Duration::from_millis(1), ..CAPS };
+        for (view, before, cut) in rows {
+            assert_eq!(verdict(view, Duration::ZERO, &CAPS), before, "{view:?}");
+            assert_eq!(verdict(view, tight.requests, &tight), Verdict::Cut(cut), "{view:?}");
+        }
+    }
+
+    #[test]
     fn a_look_at_the_time_it_names_decides() {
         for view in every_view() {
             let (Verdict::Wait { look } | Verdict::Finish { look }) = verdict(view, Duration::ZERO, &CAPS)

@@ -130,6 +130,20 @@ mod tests {
         report
     }
 
+    /// What a pool says that one task held up.
+    fn held_up(cost: u64) -> serde_json::Value {
+        let outcomes = json!({
+            "completed": 1, "failed": 0, "panicked": 0, "cancelled": 0, "timed_out": 0, "killed": 0, "crashed": 0,
+            "abandoned": 0, "returned": 0,
+        });
+        json!({
+            "pool": "work", "procedure": "shutdown", "mode": "drain", "asked": "drain", "generation": 1,
+            "duration_ms": 1, "deadline_ms": 1, "grace_ms": 1, "failed": null, "accepted": 1, "queued": 0,
+            "running": 0, "rejected": 0, "outcomes": outcomes, "during": outcomes, "workers": [], "timeline": [],
+            "slowest": { "task": 7, "name": "import", "worker": 1, "ended_ms": 1, "ran_ms": 1, "cost_ms": cost },
+        })
+    }
+
     #[test]
     fn the_path_goes_back_from_the_last_to_the_first_and_the_worst_is_named() {
         let components = [
@@ -146,6 +160,22 @@ mod tests {
         assert_eq!(costs, [500, 1_700, 100]);
         let said = "without the stop of slow it would have been 800 ms instead of 2.5 s";
         assert_eq!(report.critical_path.as_deref(), Some(said));
+    }
+
+    #[test]
+    fn a_task_is_named_and_what_a_component_last_said_is_not() {
+        let mut pool = component("work", &[], 0, 1_900, None);
+        pool["pool"] = held_up(900);
+        // The last 100 ms are nobody's.
+        let by_task = report(0, 2_000, &[pool]);
+        let said = "without task 7 \"import\" of work it would have been 1.1 s instead of 2.0 s";
+        assert_eq!(by_task.critical_path.as_deref(), Some(said));
+        let mut talks = component("mailer", &[], 0, 1_000, None);
+        talks["progress"] = "3 of 5".into();
+        let by_stop = report(0, 2_000, &[talks]);
+        assert_eq!(by_stop.critical[0].because.as_deref(), Some("3 of 5"));
+        let said = "without the stop of mailer it would have been 1.0 s instead of 2.0 s";
+        assert_eq!(by_stop.critical_path.as_deref(), Some(said));
     }
 
     #[test]

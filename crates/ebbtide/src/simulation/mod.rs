@@ -8,6 +8,7 @@ mod app;
 mod bodies;
 mod child;
 mod director;
+mod given_up;
 mod late;
 mod ledger;
 mod pool;

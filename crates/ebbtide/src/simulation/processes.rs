@@ -54,9 +54,9 @@ enum Op {
     Look,
 }
 
-struct Stage {
-    pool: Pool<Processes<u64, u64>>,
-    town: Arc<Town>,
+pub(super) struct Stage {
+    pub(super) pool: Pool<Processes<u64, u64>>,
+    pub(super) town: Arc<Town>,
 }
 
 pub(super) fn run(world: World) {
@@ -217,7 +217,7 @@ impl Stage {
         self.look();
     }
 
-    fn shutdown(&self, shutdown: Shutdown) -> Closing {
+    pub(super) fn shutdown(&self, shutdown: Shutdown) -> Closing {
         self.town.stops.store(true, SeqCst);
         self.pool.shutdown(shutdown)
     }
@@ -242,7 +242,7 @@ impl Stage {
     }
 
     /// The books are closed, and nobody is left.
-    fn settle(&self) {
+    pub(super) fn settle(&self) {
         let (pool, town) = (&self.pool, &self.town);
         let until = Moment::now().plus(LAST_BREATH);
         while machine::alive() > 0 && Moment::now() < until {

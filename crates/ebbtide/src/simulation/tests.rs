@@ -3,7 +3,7 @@
 use super::{
     app,
     director::{say, seeds, sweep},
-    late, pool, processes,
+    given_up, late, pool, processes,
 };
 
 #[test]
@@ -28,6 +28,12 @@ fn worker_processes_leave_nothing_behind_in_any_weather() {
 fn a_task_that_was_taken_and_not_begun_at_the_deadline_has_an_end() {
     let test = "simulation::tests::a_task_that_was_taken_and_not_begun_at_the_deadline_has_an_end";
     say("late", seeds(30_000, 1_000_000), test, late::run);
+}
+
+#[test]
+fn a_process_that_ends_while_it_is_given_up_is_counted_once() {
+    let test = "simulation::tests::a_process_that_ends_while_it_is_given_up_is_counted_once";
+    say("given up", seeds(5_000, 1_000_000), test, given_up::run);
 }
 
 /// Else a seed could not be replayed.

@@ -2,21 +2,26 @@
 
 import json
 import os
+import select
+import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
 
 fault = sys.argv[1] if len(sys.argv) > 1 else "none"
 if len(sys.argv) > 2 and os.path.exists(sys.argv[2]):
     fault = "none"
-if fault == "only-the-first":
-    # Whoever comes after it never says a word.
+# What the first is, and what everybody is who comes after it: one that never says a word, or one that leaves somebody behind.
+FIRST = {"only-the-first": ("none", "silent"), "heir": ("heir", "none")}
+if fault in FIRST:
+    first, others = FIRST[fault]
     try:
         os.close(os.open(sys.argv[2] + "-first", os.O_CREAT | os.O_EXCL))
-        fault = "none"
+        fault = first
     except FileExistsError:
-        fault = "silent"
+        fault = others
 pool = socket.socket(fileno=0)
 
 
@@ -66,7 +71,14 @@ STARTS = {
 }
 if fault in STARTS:
     STARTS[fault]()
+if fault == "heir":
+    # It has this socket as its own standard input, and is in no group of ours, which would be ended with it.
+    subprocess.Popen(["sleep", "1000"], start_new_session=True)
 pool.sendall(frame(HELLO, 0, hello) + frame(READY))
+if fault == "heir":
+    # Of what comes it reads nothing.
+    select.select([pool], [], [])
+    os.kill(os.getpid(), signal.SIGKILL)
 
 FAULTS = {
     "garbage": lambda id: b"\x00\xff" * 64,

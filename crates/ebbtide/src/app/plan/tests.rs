@@ -285,6 +285,12 @@ fn a_deadline_is_cut_into_fair_shares_and_what_is_saved_goes_to_those_below() {
     assert!((seconds(0) - 27.4).abs() < 0.1, "most of the reserve: {shares:?}");
 
     let mut modest = limits(Pool);
+    modest.stop_within = Some(Duration::from_secs(20));
+    let shares = budgets(chain.clone(), vec![limits(Resource), modest, limits(Ingress)]);
+    assert!(
+        (shares[0].1.as_secs_f64() - 12.5).abs() < 0.1,
+        "more than its share is nobody's to give: {shares:?}"
+    );
     modest.stop_within = Some(Duration::from_secs(1));
     let shares = budgets(chain, vec![limits(Resource), modest, limits(Ingress)]);
     assert!((shares[0].1.as_secs_f64() - 24.0).abs() < 0.1, "the pool needs 1 s only: {shares:?}");
@@ -342,4 +348,87 @@ fn one_that_starts_after_it_was_given_up_is_stopped_while_there_is_time() {
         "it ends before the late one has stopped"
     );
     assert!(plan.step(Event::Stopped(1), now).contains(&Action::Over));
+}
+
+/// Independent components of the user's own, of whom nothing has begun yet.
+fn fresh(count: usize, deadline: Duration) -> Plan {
+    let order = Order::complete(vec![vec![]; count]);
+    Plan::new(order, vec![limits(ComponentKind::Component); count], deadline, Duration::from_secs(2))
+}
+
+fn millis(millis: u64) -> Moment {
+    Moment::from_nanos(1).plus(Duration::from_millis(millis))
+}
+
+#[test]
+fn a_short_deadline_is_cut_to_the_millisecond() {
+    let mut plan = fresh(2, Duration::from_secs(10));
+    let _ = plan.step(Event::Begin, millis(0));
+    assert_eq!(plan.next_tick(), Some(millis(20_000)), "until then a start may take");
+    let _ = plan.step(Event::Started(0), millis(0));
+    assert_eq!((plan.is_stopping(), plan.deadline_at()), (false, None));
+    let within = Duration::from_secs(9);
+    assert_eq!(
+        plan.step(STOP, millis(0)),
+        [
+            Action::Tell,
+            Action::CallOff(1),
+            Action::DelayOver,
+            Action::Stop { who: 0, within, how: How::Orderly, after: None },
+        ],
+        "nobody is served yet, so there is no delay"
+    );
+    assert_eq!((plan.is_stopping(), plan.deadline_at()), (true, Some(millis(10_000))));
+    let mut seen = Vec::new();
+    while let Some(tick) = plan.next_tick() {
+        assert_eq!(plan.step(Event::Tick, tick.minus(Duration::from_nanos(1))), []);
+        seen.push((tick, plan.step(Event::Tick, tick)));
+    }
+    let expected = [
+        (millis(4_500), vec![Action::LeaveStart(1)]),
+        (millis(9_050), vec![Action::Force { who: 0, why: Why::Budget }]),
+        (millis(9_100), vec![Action::LeaveStop(0), Action::Over]),
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_start_that_takes_too_long_is_why_it_stops() {
+    let mut plan = fresh(1, DEADLINE);
+    let _ = plan.step(Event::Begin, millis(0));
+    assert_eq!(plan.step(Event::Tick, millis(19_999)), []);
+    let actions = plan.step(Event::Tick, millis(20_000));
+    assert_eq!(actions, [Action::Late(0), Action::Tell, Action::CallOff(0), Action::DelayOver]);
+}
+
+#[test]
+fn what_comes_twice_changes_nothing_and_a_delay_that_is_not_kept_is_none() {
+    let mut plan = fresh(1, DEADLINE);
+    let _ = plan.step(Event::Begin, millis(0));
+    assert_eq!(plan.step(Event::Started(0), millis(0)), [Action::Ready]);
+    assert_eq!(plan.step(Event::Begin, millis(1)), []);
+    let actions = plan.step(Event::Stop(Delay::Skip), millis(2));
+    assert!(
+        matches!(actions[..], [Action::Tell, Action::DelayOver, Action::Stop { who: 0, .. }]),
+        "{actions:?}"
+    );
+    assert_eq!(plan.step(Event::Started(0), millis(3)), [], "it is stopped already");
+    assert_eq!(plan.step(STOP, millis(4)), []);
+    assert_eq!(plan.step(Event::Stopped(0), millis(5)), [Action::Over]);
+    assert_eq!(plan.next_tick(), None);
+}
+
+#[test]
+fn who_went_last_before_one_is_named_and_who_never_began_is_not() {
+    let order = Order::complete(vec![vec![], vec![0], vec![1]]);
+    let mut plan = Plan::new(order, vec![limits(ComponentKind::Component); 3], DEADLINE, Duration::ZERO);
+    let after = |actions: Vec<Action>| match actions[..] {
+        [Action::Stop { who, after, .. }] => (who, after),
+        _ => panic!("{actions:?}"),
+    };
+    let _ = plan.step(Event::Begin, millis(0));
+    let _ = plan.step(Event::Started(0), millis(0));
+    assert_eq!(plan.step(STOP, millis(0)), [Action::Tell, Action::CallOff(1), Action::DelayOver]);
+    assert_eq!(after(plan.step(Event::Started(1), millis(1))), (1, None), "the third had not begun");
+    assert_eq!(after(plan.step(Event::Stopped(1), millis(2))), (0, Some(1)));
 }

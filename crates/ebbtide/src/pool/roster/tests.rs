@@ -1,4 +1,6 @@
-//! The roster's decisions, one by one, and its invariants in random walks. No thread, no clock.
+//! The roster's decisions, one by one; its invariants in random walks are in `walks`. No thread, no clock.
+
+mod walks;
 
 use super::*;
 
@@ -120,6 +122,58 @@ fn nobody_goes_for_a_replacement_that_cannot_be_had() {
         assert_eq!(shut.shut(), []);
         assert_eq!(due(&mut shut), [], "{handover:?}: it shuts down");
     }
+}
+
+#[test]
+fn whoever_leaves_keeps_its_place_until_it_is_gone_unless_its_replacement_serves() {
+    let exclusive = Settings { handover: Handover::OldFirst, ..settings() };
+    let mut roster = serving(1, 1, exclusive);
+    let left = [(1, RetireReason::Tasks)];
+    assert_eq!(retired(&roster.due(WorkerId(1), RetireReason::Tasks, NOBODY)), left);
+    assert_eq!(roster.review(&|_| 9), [], "its successor must not meet it");
+    let mut roster = serving(1, 1, settings());
+    roster.leaves(WorkerId(1), RetireReason::Panicked);
+    assert_eq!(roster.review(&|_| 9), [], "its thread is still there");
+    let mut roster = serving(1, 2, settings());
+    assert_eq!(started(&roster.due(WorkerId(1), RetireReason::Tasks, NOBODY)), [2]);
+    assert_eq!(started(&roster.review(&|_| 9)), [3], "it serves on, and its replacement is one too many");
+    assert_eq!(roster.review(&|_| 9), []);
+    assert_eq!(retired(&roster.ready(WorkerId(2), at(1))), left);
+    assert_eq!(roster.review(&|_| 9), [], "two are there beside the one that leaves");
+    assert_eq!(roster.start_failed(WorkerId(3), &"no".into(), at(1)), []);
+    assert_eq!(started(&roster.tick(at(2), &|_| 9)), [4], "the one that leaves has no place any more");
+}
+
+#[test]
+fn no_more_are_replaced_at_a_time_than_the_surge() {
+    let mut roster = serving(3, 3, settings());
+    assert_eq!(started(&roster.due(WorkerId(1), RetireReason::Tasks, NOBODY)), [4]);
+    assert_eq!(roster.due(WorkerId(2), RetireReason::Tasks, NOBODY), [], "one at a time");
+    // The one that is replaced is gone before its replacement is there.
+    roster.leaves(WorkerId(1), RetireReason::Panicked);
+    assert_eq!(roster.ended(WorkerId(1), NOBODY), [], "its replacement is still on the way");
+    assert_eq!(roster.ready(WorkerId(4), at(1)), []);
+    assert_eq!(started(&roster.review(NOBODY)), [5], "now the next");
+}
+
+/// Whoever takes over an exclusive state gets it, and nobody is started who is not needed.
+#[test]
+fn who_comes_after_an_exclusive_worker_is_built_from_it() {
+    let exclusive = || Settings { handover: Handover::OldFirst, ..settings() };
+    let successor = |id| Action::Start { id: WorkerId(id), lane: 1, generation: 1, from: Some(WorkerId(1)) };
+    let due = |roster: &mut Roster| assert_eq!(roster.due(WorkerId(1), RetireReason::Tasks, NOBODY).len(), 1);
+    let mut alone = serving(1, 1, exclusive());
+    due(&mut alone);
+    assert_eq!(alone.ended(WorkerId(1), NOBODY), [successor(2)], "for the minimum");
+    let two = || {
+        let mut roster = serving(1, 2, exclusive());
+        assert_eq!(started(&roster.review(&|_| 1)), [2]);
+        assert_eq!(roster.ready(WorkerId(2), at(0)), []);
+        due(&mut roster);
+        roster
+    };
+    assert_eq!(two().ended(WorkerId(1), &|_| 1), [successor(3)], "for what waits");
+    assert_eq!(two().ended(WorkerId(1), NOBODY), [], "the minimum is there, and nothing waits");
 }
 
 /// Ages are spread, so that workers that were started together do not go together.
@@ -386,170 +440,6 @@ fn a_stronger_restart_and_a_shutdown_end_a_rolling_one() {
     assert_eq!(rolled(&roster.shut()), Some(false));
     assert_eq!(roster.review(NOBODY), [], "nobody is started for the minimum's sake");
     assert_eq!(started(&roster.ended(WorkerId(1), &|_| 1)), [] as [u32; 0], "two are at work already");
-}
-
-/// A world for the roster to decide in: what it started and told to leave does so at some random time.
-struct World {
-    roster: Roster,
-    bits: u64,
-    now: u32,
-    starting: Vec<WorkerId>,
-    serving: Vec<WorkerId>,
-    leaving: Vec<WorkerId>,
-    asked: Vec<WorkerId>,
-    rolls: usize,
-}
-
-impl World {
-    fn new(seed: u64, handover: Handover) -> Self {
-        let settings =
-            Settings { handover, abandoned_cap: Some(usize::MAX), max_age: Some(30 * SECOND), ..settings() };
-        let (starting, serving, leaving, asked) = Default::default();
-        let roster = Roster::new(settings, 1, 3);
-        Self { roster, bits: seed, now: 1, starting, serving, leaving, asked, rolls: 0 }
-    }
-
-    fn dice(&mut self, bound: usize) -> usize {
-        self.bits = self.bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.bits >> 33).expect("31 bits") % bound
-    }
-
-    fn pick(&mut self, from: fn(&mut Self) -> &mut Vec<WorkerId>) -> Option<WorkerId> {
-        let count = from(self).len();
-        if count == 0 {
-            return None;
-        }
-        let place = self.dice(count);
-        Some(from(self).swap_remove(place))
-    }
-
-    fn step(&mut self) {
-        let waiting = self.dice(4);
-        let unserved: Unserved<'_> = &|_| waiting;
-        let now = at(self.now);
-        let actions = match self.dice(10) {
-            0 | 1 => match self.pick(|world| &mut world.starting) {
-                Some(id) => {
-                    self.serving.push(id);
-                    let mut actions = self.roster.ready(id, now);
-                    actions.extend(self.roster.review(unserved));
-                    actions
-                }
-                None => self.roster.review(unserved),
-            },
-            2 if self.dice(4) == 0 => match self.pick(|world| &mut world.starting) {
-                Some(id) => self.roster.start_failed(id, &"no".into(), now),
-                None => Vec::new(),
-            },
-            3 | 4 => match self.pick(|world| &mut world.leaving) {
-                Some(id) => self.roster.ended(id, unserved),
-                None => Vec::new(),
-            },
-            5 if self.dice(4) == 0 => match self.serving.first() {
-                Some(id) => self.roster.due_now(*id, RetireReason::Size, unserved),
-                None => Vec::new(),
-            },
-            5 => match self.serving.first() {
-                Some(id) => self.roster.due(*id, RetireReason::Tasks, unserved),
-                None => Vec::new(),
-            },
-            6 => match self.pick(|world| &mut world.serving) {
-                Some(id) => {
-                    self.leaving.push(id);
-                    self.roster.leaves(id, RetireReason::Panicked);
-                    self.roster.review(unserved)
-                }
-                None => Vec::new(),
-            },
-            7 => match self.asked.pop() {
-                Some(id) => self.roster.snapshot_taken(id),
-                None => self.roster.roll(unserved),
-            },
-            8 => {
-                self.now += 1;
-                self.roster.tick(at(self.now), unserved)
-            }
-            _ => match self.serving.last() {
-                Some(id) => self.roster.idle_expired(*id),
-                None => Vec::new(),
-            },
-        };
-        self.perform(actions);
-        self.check();
-    }
-
-    fn perform(&mut self, actions: Vec<Action>) {
-        for action in actions {
-            match action {
-                Action::Start { id, .. } => self.starting.push(id),
-                Action::Snapshot { id } => self.asked.push(id),
-                Action::Retire { id, .. } => {
-                    let place = self.serving.iter().position(|other| *other == id);
-                    self.serving.remove(place.expect("only who serves is told to leave, and once"));
-                    self.leaving.push(id);
-                }
-                Action::Break { .. } => {
-                    let _ = self.roster.begin_generation(1);
-                    self.roster.end_generation(1);
-                }
-                Action::RollOver { .. } => self.rolls += 1,
-            }
-        }
-    }
-
-    fn check(&self) {
-        let members = self.starting.len() + self.serving.len() + self.leaving.len();
-        assert_eq!(members, self.roster.members.len());
-        let replaced = self.roster.members.values().filter(|member| member.handing_over).count();
-        let (_, max) = self.roster.limits();
-        let counted = members - replaced;
-        assert!(counted <= max, "{counted} of at most {max}: {:#?}", self.roster);
-        assert!(self.serving.len() <= max + self.roster.settings.surge);
-    }
-
-    /// Lets everything that was begun come to its end; the minimum must be there then, and a rolling restart over.
-    fn settle(&mut self) {
-        for _ in 0..1_000 {
-            self.now += 1;
-            let mut actions = self.roster.tick(at(self.now), NOBODY);
-            if let Some(id) = self.starting.pop() {
-                self.serving.push(id);
-                actions.extend(self.roster.ready(id, at(0)));
-            } else if let Some(id) = self.leaving.pop() {
-                actions.extend(self.roster.ended(id, NOBODY));
-            } else if let Some(id) = self.asked.pop() {
-                actions.extend(self.roster.snapshot_taken(id));
-            }
-            self.perform(actions);
-            self.check();
-        }
-        assert!(
-            self.starting.is_empty() && self.leaving.is_empty(),
-            "it never comes to rest: {:#?}",
-            self.roster
-        );
-        assert!(!self.roster.rolling, "a rolling restart without an end: {:#?}", self.roster);
-        assert!(self.serving.len() >= self.roster.floor, "{:#?}", self.roster);
-    }
-}
-
-#[test]
-fn no_walk_leads_above_the_maximum_or_to_a_standstill() {
-    let mut rolls = 0;
-    for handover in [Handover::NewFirst, Handover::NewFirstFromSnapshot, Handover::OldFirst] {
-        for seed in 0..100 {
-            let mut world = World::new(seed, handover);
-            for _ in 0..200 {
-                world.step();
-            }
-            // Nobody gets old any more, so that it can come to rest.
-            world.roster.settings.max_age = None;
-            world.roster.members.values_mut().for_each(|member| member.old_at = None);
-            world.settle();
-            rolls += world.rolls;
-        }
-    }
-    assert!(rolls > 300, "only {rolls} rolling restarts came to an end");
 }
 
 /// Whoever is about to be ended for its memory goes first, unless nobody could take its place.

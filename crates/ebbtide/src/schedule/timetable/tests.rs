@@ -158,9 +158,45 @@ fn missed_ticks_are_skipped_put_together_or_made_up_for() {
 
 #[test]
 fn what_is_missed_shows_while_the_run_still_goes_on() {
-    let mut job = Timetable::new(plan(Rhythm::Rate(ms(100)), 0));
-    let _ = job.step(Event::Rang, at(0));
-    assert_eq!((job.missed(at(99)), job.missed(at(100)), job.missed(at(1_050))), (0, 1, 10));
+    let counts = |missed| {
+        let mut job = Timetable::new(Plan { missed, ..plan(Rhythm::Rate(ms(100)), 0) });
+        assert_eq!(job.missed(at(1_050)), 0, "it is free, and its alarm is on the way");
+        let _ = job.step(Event::Rang, at(0));
+        let counts = [99, 100, 1_050].map(|now| job.missed(at(now)));
+        let _ = job.step(Event::Paused, at(1_050));
+        assert_eq!(job.missed(at(1_050)), 0, "what passes in a pause is skipped");
+        counts
+    };
+    assert_eq!(counts(MissedTicks::Skip), [0, 1, 10]);
+    assert_eq!(counts(MissedTicks::Delay), [0, 0, 9], "one of them is made up for");
+    assert_eq!(counts(MissedTicks::Burst), [0, 0, 0], "all of them are");
+}
+
+#[test]
+fn who_looks_sees_the_next_point_and_whether_it_is_paused() {
+    let mut job = Timetable::new(plan(Rhythm::Rate(ms(100)), 30));
+    assert_eq!((job.next(), job.is_paused()), (Some(at(30)), false));
+    let _ = job.step(Event::Paused, at(1));
+    assert_eq!((job.next(), job.is_paused(), job.alarm()), (Some(at(30)), true, None));
+    let _ = job.step(Event::Resumed, at(2));
+    let _ = job.step(Event::Rang, at(30));
+    assert_eq!((job.next(), job.is_paused(), job.alarm()), (Some(at(130)), false, None), "it is busy");
+    let _ = job.step(Event::Over(JobEnd::Stopped), at(31));
+    let _ = job.step(Event::Held, at(32));
+    assert_eq!((job.next(), job.is_paused(), job.over()), (None, false, Some(JobEnd::Stopped)));
+}
+
+/// A run that ends between a point and its jitter: the point is lost if there was no place, and yet to come if there was one.
+#[test]
+fn a_point_that_is_put_off_is_not_fired_before_its_time() {
+    for (places, missed, next) in [(1, Some((1, MissedBecause::Late)), 200), (2, None, 100)] {
+        let jitter = ms(40);
+        let mut job = Timetable::new(Plan { places, jitter, ..plan(Rhythm::Rate(ms(100)), 0) });
+        assert_eq!(job.step(Event::Rang, job.next().expect("it has one")), fires(1));
+        assert!(job.next() > Some(at(100)), "it is put off");
+        assert_eq!(job.step(DONE, at(100)), Step { fire: 0, missed, over: None }, "{places} places");
+        assert!(job.next() >= Some(at(next)) && job.next() < Some(at(next).plus(jitter)), "{places} places");
+    }
 }
 
 #[test]
@@ -270,8 +306,23 @@ fn jitter_puts_off_within_its_bound_and_does_not_add_up() {
         assert_eq!(job.step(Event::Rang, alarm), fires(1));
         let _ = job.step(DONE, alarm);
     }
+    assert_eq!(
+        drawn[..3],
+        [15_593_189, 671_531, 36_030_427].map(Duration::from_nanos),
+        "for a seed always the same"
+    );
+    let wide = Timetable::new(Plan { jitter: ms(3_600_000), ..plan(Rhythm::Rate(ms(100)), 0) });
+    assert_eq!(wide.next(), Some(Moment::from_nanos(1_403_387_094_208)));
     let (early, late) = (drawn.iter().filter(|drawn| **drawn < ms(10)).count(), drawn.len() / 4);
     assert!(early.abs_diff(late) < 25, "{early} of {} in the first quarter", drawn.len());
+}
+
+#[test]
+fn a_rhythm_says_what_it_is() {
+    let dates = Rhythm::Calendar(Box::new(Dates(Vec::new())));
+    let said = [Rhythm::Once, Rhythm::Delay(ms(50)), Rhythm::Rate(ms(70)), dates]
+        .map(|rhythm| format!("{rhythm:?}"));
+    assert_eq!(said, ["once", "fixed delay 50ms", "fixed rate 70ms", "calendar"]);
 }
 
 /// What a person would do who keeps the points of a job in a list.
