@@ -360,6 +360,7 @@ class Task {
     this.arrived = meta.deadline_ms == null ? 0 : now();
     this.reason = null; // an AbortError, once a cancel was asked
     this.controller = null;
+    this.view = null;
     this.ended = false;
   }
 }
@@ -408,6 +409,16 @@ class TaskView {
   log(level, text) {
     log(level, text, this.#task.ended ? null : this.#task);
   }
+}
+
+/** One for each task, so that user code can compare what it was given with what it asked for. */
+function viewOf(task) {
+  return task.view ??= new TaskView(task);
+}
+
+/** The task that user code belongs to, if only one can be meant: nothing follows a task through its awaits. */
+function onlyTask() {
+  return inUserCode || (concurrency === 1 && running.size === 1 ? [...running][0] : null);
 }
 
 function tell(type, task, meta, text) {
@@ -487,10 +498,11 @@ function start(task) {
 function run(task) {
   let value;
   try {
-    const fn = handlerFor(task.meta.fn);
+    const { fn, takesTask } = handlerFor(task.meta.fn);
     const data = requestOf(task);
     inUserCode = task;
-    value = task.meta.each === true ? callEach(fn, data, task) : fn(data, new TaskView(task));
+    if (task.meta.each === true) value = callEach(fn, takesTask, data, task);
+    else value = takesTask ? fn(data, viewOf(task)) : fn(data);
     inUserCode = null;
     if (isThenable(value)) {
       running.add(task);
@@ -506,25 +518,33 @@ function run(task) {
 }
 
 /** Calls the function with each item, one after the other. Gives the array of values, or the promise of it once one of them is a promise. */
-function callEach(fn, items, task) {
+function callEach(fn, takesTask, items, task) {
   if (!Array.isArray(items)) throw new TypeError('the request of a task for each item is not an array');
-  const view = new TaskView(task);
+  const call = takesTask ? (item) => fn(item, viewOf(task)) : (item) => fn(item);
   const values = new Array(items.length);
   for (let at = 0; at < items.length; at += 1) {
     try {
-      values[at] = fn(items[at], view);
+      values[at] = call(items[at]);
     } catch (error) {
       throw ofItem(at, error);
     }
-    if (isThenable(values[at])) return awaitEach(fn, items, view, values, at);
+    if (isThenable(values[at])) return awaitEach(call, items, task, values, at);
   }
   return encodeEach(values);
 }
 
-async function awaitEach(fn, items, view, values, from) {
+async function awaitEach(call, items, task, values, from) {
+  const next = (item) => {
+    inUserCode = task;
+    try {
+      return call(item);
+    } finally {
+      inUserCode = null;
+    }
+  };
   for (let at = from; at < items.length; at += 1) {
     try {
-      values[at] = await (at === from ? values[at] : fn(items[at], view));
+      values[at] = await (at === from ? values[at] : next(items[at]));
     } catch (error) {
       throw ofItem(at, error);
     }
@@ -901,7 +921,8 @@ class LoadError extends Error {
 
 let targetFile = '';
 let root;
-const handlers = new Map();
+const settled = new Map(); // what the exports that were promises came to
+const handlers = new Map(); // by name, as they are asked for
 
 function fileOf(name) {
   if (!name) throw new LoadError('EBBTIDE_TARGET does not say which file to run', null, 'Give the pool the path of the worker file');
@@ -958,7 +979,7 @@ async function settleExports() {
   root = await root;
   for (const name of exportNames()) {
     const value = exported(root, name);
-    if (isThenable(value)) handlers.set(name, await value);
+    if (isThenable(value)) settled.set(name, await value);
   }
 }
 
@@ -981,13 +1002,23 @@ function exportNames() {
 function handlerFor(name) {
   const wanted = name ?? (env.EBBTIDE_EXPORT || 'default');
   const known = handlers.get(wanted);
-  if (typeof known === 'function') return known;
-  const found = findHandler(wanted, handlers.get('default') ?? exported(root, 'default'));
+  if (known !== undefined) return known;
+  const fn = findHandler(wanted, settled.get('default') ?? exported(root, 'default'));
+  const found = { fn, takesTask: takesTask(fn) };
   handlers.set(wanted, found);
   return found;
 }
 
+/**
+ * `length` counts the parameters before the first with a default. Others call a worker function with one argument: a second that is optional
+ * (`(n, acc = 1) => ...`) is the function's own.
+ */
+function takesTask(fn) {
+  return fn.length >= 2;
+}
+
 function findHandler(name, inner) {
+  if (typeof settled.get(name) === 'function') return settled.get(name);
   const candidates = [exported(root, name), exported(inner, name)];
   // `default` of a CommonJS module that was compiled from a module lies one deeper.
   if (name === 'default') candidates.unshift(root, inner);
@@ -1067,10 +1098,15 @@ const api = {
   onSnapshot(fn) { snapshotFn = mustBeFunction(fn, 'onSnapshot'); },
   /** `fn` is called with what a predecessor's snapshot gave, before the worker is ready. */
   onRestore(fn) { restoreFn = mustBeFunction(fn, 'onRestore'); },
+  /** The task that runs, for a function that is not given it. Undefined where none runs, and after an `await` where several may. */
+  currentTask() {
+    const task = onlyTask();
+    return task === null ? undefined : viewOf(task);
+  },
   /** A line for the pool's log; belongs to the task that runs, if one alone runs. */
   log(level, text) {
     if (socket === null) say(`${level}: ${text}`);
-    else log(level, text, inUserCode || (concurrency === 1 && running.size === 1 ? [...running][0] : null));
+    else log(level, text, onlyTask());
   },
 };
 module.exports = api;

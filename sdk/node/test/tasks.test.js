@@ -193,6 +193,31 @@ test('a task knows its id, attempt, key, type and deadline, and can tell progres
   assert.deepStrictEqual(result.value, [String(id), 3, 'k', 'application/json', true, false, false]);
 });
 
+const CURRENT = `
+const { currentTask } = require('ebbtide-worker');
+const id = () => currentTask()?.id ?? null;
+exports.wrapped = (...all) => [all.length, id()];
+exports.same = (x, task) => task === currentTask();
+exports.later = async (x) => { const before = id(); await null; return [before, id()]; };
+exports.each = async (x, y = id()) => { await null; return y; };`;
+test('a function that is not given its task can ask for it', async (t) => {
+  const w = await start(t, `${CURRENT} const atStart = id(); exports.none = () => atStart;`);
+  await w.ready();
+  const get = async (number, fn, value = 0, meta = {}) => (await w.call(number, value, { fn, ...meta })).value;
+  assert.deepStrictEqual(await get(1, 'wrapped'), [1, 1]);
+  assert.strictEqual(await get(2, 'same'), true);
+  assert.deepStrictEqual(await get(3, 'later'), [3, 3]);
+  assert.deepStrictEqual(await get(4, 'each', [0, 0, 0], { each: true }), [4, 4, 4]);
+  assert.strictEqual(await get(5, 'none'), null);
+});
+
+test('where several tasks run, only the synchronous part of a function has a current task', async (t) => {
+  const w = await start(t, CURRENT, { env: { EBBTIDE_CONCURRENCY: '2' } });
+  await w.ready();
+  assert.deepStrictEqual((await w.call(1, 0, { fn: 'later' })).value, [1, null]);
+  assert.deepStrictEqual((await w.call(2, [0, 0], { fn: 'each', each: true })).value, [2, 2]);
+});
+
 test('what is not said about a task has its default', async (t) => {
   const w = await start(t, 'module.exports = (x, task) => [task.id, task.attempt, task.key === undefined, task.contentType, task.deadlineMs === undefined];');
   await w.ready();
