@@ -1,4 +1,7 @@
-/** What a worker function is given beside its data: `(data, task) => result`. */
+/**
+ * What a worker function is given beside its data, if it requires two parameters: `(data, task) => result`. One whose second parameter has a default, or
+ * is a rest parameter, is called with the data alone, and can ask for its task with `currentTask`.
+ */
 export interface Task {
   /** A number where a number can hold it, else a bigint. */
   readonly id: number | bigint;
@@ -26,5 +29,10 @@ export const workerData: any;
 export function onSnapshot(fn: () => unknown): void;
 /** `fn` is called with what a predecessor's snapshot gave, before the worker is ready. */
 export function onRestore(fn: (state: any) => unknown): void;
+/**
+ * The running task. Where several run at a time (`EBBTIDE_CONCURRENCY`) it is known only in the synchronous part of a function, before its first `await`;
+ * else, and where none runs, undefined.
+ */
+export function currentTask(): Task | undefined;
 /** A line for the pool's log. It belongs to the running task, where only one can be meant, else to none. */
 export function log(level: Level, text: string): void;

@@ -360,6 +360,7 @@ class Task {
     this.arrived = meta.deadline_ms == null ? 0 : now();
     this.reason = null; // an AbortError, once a cancel was asked
     this.controller = null;
+    this.view = null;
     this.ended = false;
   }
 }
@@ -408,6 +409,16 @@ class TaskView {
   log(level, text) {
     log(level, text, this.#task.ended ? null : this.#task);
   }
+}
+
+/** One for each task, so that user code can compare what it was given with what it asked for. */
+function viewOf(task) {
+  return task.view ??= new TaskView(task);
+}
+
+/** The task that user code belongs to, if only one can be meant: nothing follows a task through its awaits. */
+function onlyTask() {
+  return inUserCode || (concurrency === 1 && running.size === 1 ? [...running][0] : null);
 }
 
 function tell(type, task, meta, text) {
@@ -487,10 +498,11 @@ function start(task) {
 function run(task) {
   let value;
   try {
-    const fn = handlerFor(task.meta.fn);
+    const { fn, takesTask } = handlerFor(task.meta.fn);
     const data = requestOf(task);
     inUserCode = task;
-    value = task.meta.each === true ? callEach(fn, data, task) : fn(data, new TaskView(task));
+    if (task.meta.each === true) value = callEach(fn, takesTask, data, task);
+    else value = takesTask ? fn(data, viewOf(task)) : fn(data);
     inUserCode = null;
     if (isThenable(value)) {
       running.add(task);
@@ -506,25 +518,33 @@ function run(task) {
 }
 
 /** Calls the function with each item, one after the other. Gives the array of values, or the promise of it once one of them is a promise. */
-function callEach(fn, items, task) {
+function callEach(fn, takesTask, items, task) {
   if (!Array.isArray(items)) throw new TypeError('the request of a task for each item is not an array');
-  const view = new TaskView(task);
+  const call = takesTask ? (item) => fn(item, viewOf(task)) : (item) => fn(item);
   const values = new Array(items.length);
   for (let at = 0; at < items.length; at += 1) {
     try {
-      values[at] = fn(items[at], view);
+      values[at] = call(items[at]);
     } catch (error) {
       throw ofItem(at, error);
     }
-    if (isThenable(values[at])) return awaitEach(fn, items, view, values, at);
+    if (isThenable(values[at])) return awaitEach(call, items, task, values, at);
   }
   return encodeEach(values);
 }
 
-async function awaitEach(fn, items, view, values, from) {
+async function awaitEach(call, items, task, values, from) {
+  const next = (item) => {
+    inUserCode = task;
+    try {
+      return call(item);
+    } finally {
+      inUserCode = null;
+    }
+  };
   for (let at = from; at < items.length; at += 1) {
     try {
-      values[at] = await (at === from ? values[at] : fn(items[at], view));
+      values[at] = await (at === from ? values[at] : next(items[at]));
     } catch (error) {
       throw ofItem(at, error);
     }
@@ -685,56 +705,134 @@ function encodeResult(value) {
 
 function bytesOf(value) {
   if (ArrayBuffer.isView(value)) {
-    if (util.types.isSharedArrayBuffer(value.buffer)) throw cannotCross('a view of a SharedArrayBuffer', '');
+    if (util.types.isSharedArrayBuffer(value.buffer)) throw unfitError(new Unfit(value, 'a view of a SharedArrayBuffer', CANNOT_CROSS), value, 'the result');
     return value instanceof Uint8Array ? value : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   }
   return util.types.isArrayBuffer(value) ? new Uint8Array(value) : null;
 }
 
+const CANNOT_CROSS = 'which cannot cross a process: memory and ports are not shared between processes. Return a copy of the bytes (Buffer.from(...)), '
+  + 'or send messages with task.progress()';
+
+/** JSON would drop `value`, or make something else of it. */
+class Unfit extends Error {
+  constructor(value, what, why = '') {
+    super(what);
+    Object.assign(this, { value, what, why });
+  }
+}
+
 function encodeJson(value, what) {
   encoding = true;
+  let text;
   try {
-    const text = JSON.stringify(value);
-    if (text === undefined) throw new TypeError(`a ${typeof value} is not a value of JSON`);
+    text = JSON.stringify(value);
+    if (text === undefined) throw new Unfit(value, `a ${typeof value}`);
+    // What is no number in JSON is null there. Most results have none, and finding that out is a small part of writing them.
+    if (text.includes('null')) refuseNoNumber(value);
     return text;
   } catch (error) {
-    if (error !== null && typeof error === 'object' && error.crossing) throw error;
-    throw new TypeError(`${what} cannot be encoded as JSON: ${textOf(error)}. Return plain data, or bytes (a Buffer)`);
+    throw unfitError(error, value, what);
   } finally {
     encoding = false;
   }
 }
 
-function cannotCross(what, key) {
-  const at = key === '' || key === undefined ? 'the result' : `the result has, at ${JSON.stringify(key)},`;
-  const error = new TypeError(`${at === 'the result' ? 'the result is' : at} ${what}, which cannot cross a process: memory and ports are not shared `
-    + 'between processes. Return a copy of the bytes (Buffer.from(...)), or send messages with task.progress()');
-  Object.defineProperty(error, 'crossing', { value: true });
-  return error;
+function unfitError(error, value, whole) {
+  if (!(error instanceof Unfit)) return new TypeError(`${whole} cannot be encoded as JSON: ${textOf(error)}. Return plain data, or bytes (a Buffer)`);
+  const at = pathTo(value, error.value);
+  if (error.why !== '') return new TypeError(at === '' ? `${whole} is ${error.what}, ${error.why}` : `${whole} has, at ${at}, ${error.what}, ${error.why}`);
+  const found = at === '' ? `it is ${error.what}` : `it has ${error.what} at ${at}`;
+  return new TypeError(`${whole} cannot be encoded as JSON: ${found}. Return plain objects, arrays, strings, finite numbers, booleans and null, or bytes (a Buffer) alone`);
+}
+
+/** Without recursion: JSON.stringify goes deeper than calls of ours could. (`for in` is what V8 is fastest at: half the time of Object.keys.) */
+function refuseNoNumber(value) {
+  const todo = [];
+  look(value, todo);
+  while (todo.length > 0) {
+    const at = todo.pop();
+    if (Array.isArray(at)) {
+      for (let index = 0; index < at.length; index += 1) look(at[index], todo);
+    } else if (typeof at.toJSON !== 'function') {
+      for (const key in at) if (hasOwn.call(at, key)) look(at[key], todo);
+    }
+  }
+}
+
+const hasOwn = Object.prototype.hasOwnProperty;
+
+function look(value, todo) {
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw new Unfit(value, String(value));
+  } else if (typeof value === 'object' && value !== null) {
+    todo.push(value);
+  }
+}
+
+/** Where in a value a part of it lies, as JavaScript would write it. Empty: it is the whole. Only for messages. */
+function pathTo(value, part) {
+  const todo = [[value, '']];
+  const seen = new Set();
+  while (todo.length > 0 && seen.size < 100_000) {
+    const [at, path] = todo.pop();
+    if (Object.is(at, part)) return path;
+    if (at === null || typeof at !== 'object' || seen.has(at)) continue;
+    seen.add(at);
+    for (const key of Object.keys(at).reverse()) todo.push([at[key], path + step(at, key)]);
+  }
+  return '(a place that only its toJSON knows)';
+}
+
+function step(at, key) {
+  if (Array.isArray(at)) return `[${key}]`;
+  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
 
 /**
- * JSON.stringify asks each object for toJSON: that finds what JSON would drop or turn into `{}` without a walk of our own. Only while a result is
- * encoded; for the user's own calls of JSON.stringify nothing changes.
+ * JSON.stringify asks each object (and BigInt) for toJSON: that finds what JSON would drop or turn into `{}` without a walk of our own. There is one only
+ * while a result is encoded; for user code nothing changes, also not for what looks whether an error or a Map has a toJSON.
  */
 function guardJson() {
-  const guard = (prototype, otherwise, check) => {
+  const guard = (prototype, check) => {
     if (!prototype || Object.prototype.hasOwnProperty.call(prototype, 'toJSON')) return;
-    const toJSON = function (key) {
-      if (encoding) check(this, key);
-      return otherwise(this);
-    };
-    Object.defineProperty(prototype, 'toJSON', { value: toJSON, configurable: true, writable: true, enumerable: false });
+    const toJSON = function () { return check(this); };
+    Object.defineProperty(prototype, 'toJSON', {
+      get: () => (encoding ? toJSON : undefined),
+      set(value) { Object.defineProperty(this, 'toJSON', { value, configurable: true, writable: true, enumerable: true }); },
+      configurable: true,
+      enumerable: false,
+    });
   };
-  const plain = (value) => ({ ...value });
-  guard(SharedArrayBuffer.prototype, plain, (_, key) => { throw cannotCross('a SharedArrayBuffer', key); });
-  guard(worker_threads.MessagePort.prototype, plain, (_, key) => { throw cannotCross('a MessagePort', key); });
-  guard(Object.getPrototypeOf(Uint8Array.prototype), plain, (value, key) => {
-    if (util.types.isSharedArrayBuffer(value.buffer)) throw cannotCross('a view of a SharedArrayBuffer', key);
-  });
-  guard(Function.prototype, () => undefined, (value, key) => {
-    throw new TypeError(key === '' ? 'it is a function' : `it has a function at ${JSON.stringify(key)}`);
-  });
+  const refuse = (what, why) => (value) => { throw new Unfit(value, typeof what === 'string' ? what : what(value), why); };
+  guard(SharedArrayBuffer.prototype, refuse('a SharedArrayBuffer', CANNOT_CROSS));
+  guard(worker_threads.MessagePort.prototype, refuse('a MessagePort', CANNOT_CROSS));
+  const view = (value) => {
+    if (util.types.isSharedArrayBuffer(value.buffer)) throw new Unfit(value, 'a view of a SharedArrayBuffer', CANNOT_CROSS);
+    throw new Unfit(value, a(tagOf(value)));
+  };
+  guard(Object.getPrototypeOf(Uint8Array.prototype), view);
+  guard(DataView.prototype, view);
+  for (const kind of [Map, Set, WeakMap, WeakSet, WeakRef, Promise, RegExp, ArrayBuffer, BigInt]) guard(kind.prototype, refuse(a(kind.name)));
+  guard(Error.prototype, refuse((value) => `an Error (${classOf(value)})`));
+  // Of generators, and of what keys(), values() and entries() give.
+  for (const iterator of [[][Symbol.iterator](), (async function* none() {})()]) guard(rootOf(iterator), refuse((value) => a(tagOf(value))));
+  guard(Function.prototype, refuse('a function'));
+}
+
+/** The last prototype before that of all objects. */
+function rootOf(value) {
+  let at = value;
+  for (let next = at; next !== Object.prototype; next = Object.getPrototypeOf(next)) at = next;
+  return at;
+}
+
+function tagOf(value) {
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+function a(name) {
+  return `${/^[AEIOU](?!int)/.test(name) ? 'an' : 'a'} ${name}`;
 }
 
 /** At most `max` bytes of UTF-8, cut at a character. What is no character (half a surrogate pair) becomes U+FFFD. */
@@ -901,7 +999,8 @@ class LoadError extends Error {
 
 let targetFile = '';
 let root;
-const handlers = new Map();
+const settled = new Map(); // what the exports that were promises came to
+const handlers = new Map(); // by name, as they are asked for
 
 function fileOf(name) {
   if (!name) throw new LoadError('EBBTIDE_TARGET does not say which file to run', null, 'Give the pool the path of the worker file');
@@ -958,7 +1057,7 @@ async function settleExports() {
   root = await root;
   for (const name of exportNames()) {
     const value = exported(root, name);
-    if (isThenable(value)) handlers.set(name, await value);
+    if (isThenable(value)) settled.set(name, await value);
   }
 }
 
@@ -981,13 +1080,23 @@ function exportNames() {
 function handlerFor(name) {
   const wanted = name ?? (env.EBBTIDE_EXPORT || 'default');
   const known = handlers.get(wanted);
-  if (typeof known === 'function') return known;
-  const found = findHandler(wanted, handlers.get('default') ?? exported(root, 'default'));
+  if (known !== undefined) return known;
+  const fn = findHandler(wanted, settled.get('default') ?? exported(root, 'default'));
+  const found = { fn, takesTask: takesTask(fn) };
   handlers.set(wanted, found);
   return found;
 }
 
+/**
+ * `length` counts the parameters before the first with a default. Others call a worker function with one argument: a second that is optional
+ * (`(n, acc = 1) => ...`) is the function's own.
+ */
+function takesTask(fn) {
+  return fn.length >= 2;
+}
+
 function findHandler(name, inner) {
+  if (typeof settled.get(name) === 'function') return settled.get(name);
   const candidates = [exported(root, name), exported(inner, name)];
   // `default` of a CommonJS module that was compiled from a module lies one deeper.
   if (name === 'default') candidates.unshift(root, inner);
@@ -1067,10 +1176,15 @@ const api = {
   onSnapshot(fn) { snapshotFn = mustBeFunction(fn, 'onSnapshot'); },
   /** `fn` is called with what a predecessor's snapshot gave, before the worker is ready. */
   onRestore(fn) { restoreFn = mustBeFunction(fn, 'onRestore'); },
+  /** The task that runs, for a function that is not given it. Undefined where none runs, and after an `await` where several may. */
+  currentTask() {
+    const task = onlyTask();
+    return task === null ? undefined : viewOf(task);
+  },
   /** A line for the pool's log; belongs to the task that runs, if one alone runs. */
   log(level, text) {
     if (socket === null) say(`${level}: ${text}`);
-    else log(level, text, inUserCode || (concurrency === 1 && running.size === 1 ? [...running][0] : null));
+    else log(level, text, onlyTask());
   },
 };
 module.exports = api;
@@ -1086,7 +1200,7 @@ function piscinaStandIn() {
     throw new Error('a worker of ebbtide cannot make a Piscina pool: make the pool in the program, not in the worker file');
   }
   const move = (value) => {
-    if (value instanceof worker_threads.MessagePort) throw cannotCross('a MessagePort', '');
+    if (value instanceof worker_threads.MessagePort) throw unfitError(new Unfit(value, 'a MessagePort', CANNOT_CROSS), value, 'the result');
     return value; // Bytes are written to the socket from where they lie: there is nothing to transfer.
   };
   return Object.assign(Piscina, {

@@ -34,7 +34,7 @@ from collections import deque
 from typing import Any, Callable
 
 __version__ = "0.1.0"
-__all__ = ["Cancelled", "DecodeError", "EncodeError", "MissingFunction", "Task", "log", "main", "on_restore", "on_snapshot", "on_start", "on_stop", "worker_data"]
+__all__ = ["Cancelled", "DecodeError", "EncodeError", "MissingFunction", "Task", "current_task", "log", "main", "on_restore", "on_snapshot", "on_start", "on_stop", "worker_data"]
 
 worker_data: Any = None
 """What the pool was given as the data of its workers, decoded."""
@@ -62,6 +62,7 @@ _PLAIN = frozenset((str, dict, list, int, float, bool, type(None)))
 _NONE = type(None)
 _META_TYPES = {"fn": (str, _NONE), "content_type": (str, _NONE), "key": (str, _NONE), "reason": (str, _NONE), "attempt": (int, _NONE), "deadline_ms": (int, float, _NONE), "each": (bool, _NONE)}
 _FILE = (lambda: 0).__code__.co_filename
+_Function = type(lambda: 0)
 _LEVELS = {"debug": "debug", "info": "info", "warn": "warn", "warning": "warn", "error": "error", "critical": "error"}
 
 
@@ -130,6 +131,8 @@ class Task:
             _worker.loop.call_soon_threadsafe(self._asyncio.cancel)
 
 
+_Method = type(Task(0, {}).check)  # a bound method: it shows the code of its function, whose first parameter it has filled
+
 _hooks: dict[str, Callable] = {}
 
 
@@ -145,6 +148,11 @@ on_start = _hook("start")  #: decorator: called once before the worker is ready;
 on_snapshot = _hook("snapshot")  #: decorator: gives the state for a successor, as a JSON value or bytes; None: there is none
 on_restore = _hook("restore")  #: decorator: takes over the state of a predecessor, after `on_start`
 on_stop = _hook("stop")  #: decorator: called after the last task of a worker that stops
+
+
+def current_task() -> Task | None:
+    """The task that runs, for a function that is not given it: where several run at once, that of the `async def` this is called in. None where none runs."""
+    return _worker.current_task()
 
 
 def log(level: str, text: str) -> None:
@@ -715,19 +723,33 @@ def _is_async(function: Any) -> bool:
     return False
 
 
-def _wants_task(function: Any) -> bool:
-    code = getattr(function, "__code__", None)
-    if code is not None and not hasattr(function, "__wrapped__"):
-        required = code.co_argcount - len(function.__defaults__ or ())
-        return required >= 2 or (code.co_argcount >= 2 and code.co_varnames[1] == "task")
+def _wants_task(function: Any, bound: int = 0) -> bool:
+    """Whether a second positional parameter has no default, or is `task=None`. Any other default is the function's own: others call it with one argument.
+
+    `bound` is how many of the first parameters have their value already. A decorator's `*args` takes what the function in it takes.
+    """
+    if type(function) is _Method:
+        return _wants_task(function.__func__, bound + 1)
+    if type(function) is not _Function:
+        return _wants_task_by_signature(function, bound)
+    code, defaults = function.__code__, function.__defaults__ or ()
+    second = bound + 1
+    if code.co_argcount > second:
+        default = second - (code.co_argcount - len(defaults))
+        return default < 0 or (code.co_varnames[second] == "task" and defaults[default] is None)
+    inner = getattr(function, "__wrapped__", None)
+    return inner is not None and code.co_flags & 0x04 != 0 and _wants_task(inner, bound)  # CO_VARARGS
+
+
+def _wants_task_by_signature(function: Any, bound: int) -> bool:
     import inspect
 
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # of some built-in functions nobody knows
         return False
-    at = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return len(at) >= 2 and (at[1].default is at[1].empty or at[1].name == "task")
+    at = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][bound:]
+    return len(at) >= 2 and (at[1].default is at[1].empty or (at[1].name == "task" and at[1].default is None))
 
 
 def _place_of(e: BaseException) -> str:
@@ -752,6 +774,8 @@ class _Worker:
         self.concurrency = 1
         self.target: Any = None
         self.between_tasks = False
+        self.synchronous: Task | None = None  # the task whose function runs with the event loop out of sight
+        self.beside: Any = None  # the loop that asyncio.get_event_loop() finds there
 
     # the life before READY
 
@@ -823,6 +847,20 @@ class _Worker:
 
     # one task
 
+    def current_task(self) -> Task | None:
+        if self.synchronous is not None:
+            return self.synchronous
+        active = list(self.wire.active.values())
+        if self.loop is None or len(active) == 1:
+            return active[0] if active else None
+        import asyncio
+
+        try:
+            running = asyncio.current_task()
+        except RuntimeError:  # called by a thread of the user's
+            return None
+        return next((task for task in active if task._asyncio is running), None) if running is not None else None
+
     def run(self, task: Task, body: Any) -> bytes | tuple:
         """Runs the function; its end, as bytes to write."""
         try:
@@ -857,13 +895,33 @@ class _Worker:
             raise
         return values
 
-    async def each_async(self, function: Callable, wants_task: bool, task: Task, items: Any) -> list:
+    def call_out_of_loop(self, function: Callable, wants_task: bool, task: Task, body: Any) -> Any:
+        """Calls a synchronous function as if no event loop ran: it may run one of its own, as in a worker without any `async def`."""
+        import asyncio
+
+        step = asyncio.current_task()
+        asyncio.tasks._leave_task(self.loop, step)  # from Python 3.14 on a thread has one current task, not one for each loop
+        asyncio._set_running_loop(None)
+        if self.beside is None:
+            self.beside = asyncio.new_event_loop()
+            asyncio.set_event_loop(self.beside)
+        self.synchronous = task
+        try:
+            value = function(body, task) if wants_task else function(body)
+            # As of asyncio.gather(): it belongs to the loop that was in sight when it was made.
+            return self.beside.run_until_complete(value) if isinstance(value, asyncio.Future) and value.get_loop() is self.beside else value
+        finally:
+            self.synchronous = None
+            asyncio._set_running_loop(self.loop)
+            asyncio.tasks._enter_task(self.loop, step)
+
+    async def each_async(self, call: Callable, function: Callable, wants_task: bool, task: Task, items: Any) -> list:
         values: list = []
         if not isinstance(items, list):
             raise DecodeError("the request of a task for each item is not an array")
         try:
             for item in items:
-                value = function(item, task) if wants_task else function(item)
+                value = call(function, wants_task, task, item)
                 values.append(await value if hasattr(value, "__await__") else value)
         except Exception:
             task._at = len(values)
@@ -873,13 +931,14 @@ class _Worker:
     async def run_async(self, task: Task, body: Any) -> None:
         end: Any = b""
         try:
-            function, wants_task, _ = self.target.find(task._fn)
+            function, wants_task, is_async = self.target.find(task._fn)
+            call = _call if is_async else self.call_out_of_loop
             body = _from_json(body) if task.content_type == _JSON else bytes(body)
             task.check()
             if task._each:
-                value = await self.each_async(function, wants_task, task, body)
+                value = await self.each_async(call, function, wants_task, task, body)
             else:
-                value = function(body, task) if wants_task else function(body)
+                value = call(function, wants_task, task, body)
                 if hasattr(value, "__await__"):
                     value = await value
         except SystemExit as e:
@@ -994,9 +1053,14 @@ class _Worker:
         loop, wire = self.loop, self.wire
         loop.add_reader(wire.sock.fileno(), self.readable)
         wire.loop = loop
+        import asyncio
+
         while True:
             self.between_tasks = True
+            asyncio.set_event_loop(loop)  # for hooks
             self.between()
+            if self.beside is not None:
+                asyncio.set_event_loop(self.beside)
             self.between_tasks = False
             loop.call_soon(self.pump)
             loop.run_forever()
@@ -1028,6 +1092,10 @@ class _Worker:
             task._asyncio = self.loop.create_task(self.run_async(task, body))
         if not wire.active and not self.between_tasks and (wire.snapshots or wire.stopping):
             self.loop.stop()  # hooks may want to run the loop themselves
+
+
+def _call(function: Callable, wants_task: bool, task: Task, body: Any) -> Any:
+    return function(body, task) if wants_task else function(body)
 
 
 async def _awaiting(value: Any) -> Any:
@@ -1174,6 +1242,7 @@ class _Nobody:
     """In place of the worker where this module is only imported, as in children of multiprocessing."""
 
     say = staticmethod(_say_in_child)
+    current_task = staticmethod(lambda: None)
 
 
 _worker: Any = _Nobody

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::driver::{Program, command, nap, start};
 
@@ -64,6 +65,41 @@ fn l_11_a_command_that_ignores_us_is_killed_and_only_that_task() {
     let outcomes = &ended.component("commands")["pool"]["outcomes"];
     assert_eq!((&outcomes["killed"], &outcomes["completed"]), (&1.into(), &1.into()));
     assert!(ended.said("close redis"));
+}
+
+#[test]
+fn l_11_a_worker_process_in_a_busy_loop_is_killed_and_only_its_task() {
+    let mut program = start("hung-process");
+    program.until("quick Some(7)").until("begun").until("ready").term();
+    let (ended, took) = program.end();
+    println!("a worker process in a busy loop, deadline 4 s: {took:?}");
+    assert!(took < 4 * SECOND + BUSY, "{took:?}");
+    assert_eq!(ended.code, Some(12), "{}", ended.stderr);
+    let pool = &ended.component("scripts")["pool"];
+    let outcomes = &pool["outcomes"];
+    let counted =
+        ["completed", "cancelled", "killed", "crashed", "abandoned"].map(|name| outcomes[name].as_u64());
+    assert_eq!(counted, [Some(1), Some(1), Some(1), Some(0), Some(0)], "{pool}");
+    let workers = pool["workers"].as_array().expect("workers");
+    let ran = |worker: &&Value| worker["ran"]["name"] == "spin" && worker["id"] == pool["slowest"]["worker"];
+    assert_eq!((workers.iter().filter(ran).count(), &pool["slowest"]["name"]), (1, &"spin".into()), "{pool}");
+    assert!(ended.said("close redis") && ended.gap("scripts", "redis") >= 0.0);
+}
+
+#[test]
+fn bx_12_pools_that_hang_share_one_deadline_and_name_whom_they_left() {
+    let mut program = start("hung-pools");
+    program.until("begun first").until("begun second").until("ready").term();
+    let (ended, took) = program.end();
+    println!("two hung pools one after the other, deadline 3 s: {took:?}");
+    assert!(took < 3 * SECOND + BUSY, "{took:?}");
+    assert_eq!(ended.code, Some(15), "{}", ended.stderr);
+    for name in ["first", "second"] {
+        let worker = &ended.component(name)["pool"]["workers"][0];
+        let wanted = format!("{name}-for-ever");
+        assert_eq!((&worker["end"], &worker["ran"]["name"]), (&"abandoned".into(), &wanted.into()));
+    }
+    assert!(!ended.said("close redis"), "it was closed under a live user");
 }
 
 #[test]

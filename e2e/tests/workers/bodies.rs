@@ -1,13 +1,14 @@
 //! What crosses: JSON and bytes, large ones in both directions, and what cannot cross.
 
 use ebbtide::process::{Raw, WorkerError};
-use ebbtide::{Handle, Outcome, Pool, Shutdown};
+use ebbtide::{Handle, Outcome, Pool, Shutdown, WorkerCommand};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::alone::{B, Test};
 use crate::kinds::each;
 use crate::rig::{Rig, ask, ended, value};
+use crate::tools::file;
 
 /// Every test of this file.
 pub(crate) const TESTS: &[Test] = crate::alone::tests! {
@@ -15,6 +16,7 @@ pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("bytes_cross_as_they_are", B, bytes_cross_as_they_are),
     ("what_cannot_be_sent_fails_alone", B, what_cannot_be_sent_fails_alone),
     ("a_reply_of_another_type_fails_and_says_so", B, a_reply_of_another_type_fails_and_says_so),
+    ("what_json_would_lose_is_refused_with_its_place", B, what_json_would_lose_is_refused_with_its_place),
     ("too_long_a_body_fails_both_ways", B, too_long_a_body_fails_both_ways),
     ("user_code_of_a_body_may_panic", B, user_code_of_a_body_may_panic),
 };
@@ -137,4 +139,40 @@ fn too_long_a_body_fails_both_ways() {
         assert_eq!(rig.call("pid", 0), pid, "no worker was lost over it");
         rig.close();
     });
+}
+
+fn what_json_would_lose_is_refused_with_its_place() {
+    let js = file(
+        "lost.js",
+        "module.exports = (n) => [() => new Map(), () => ({ a: [{}, { b: new Set() }] }), () => (function* () {})(), () => ({ e: new Error('x') }), () => ({ n: [NaN] }), () => ({ a: [n, null] })][n]();",
+    );
+    let py = file(
+        "lost.py",
+        "def f(n):\n    return [lambda: {1}, lambda: {'a': [{}, {'b': {1}}]}, lambda: (x for x in []), lambda: {'e': ValueError('x')}, \
+         lambda: {'n': [float('nan')]}, lambda: {'a': [n, None]}][n]()\n",
+    );
+    let node = (
+        WorkerCommand::node(js),
+        ["it is a Map", "a Set at .a[1].b", "a Generator", "an Error (Error) at .e", "NaN at .n[0]"],
+    );
+    let python = WorkerCommand::python(format!("{}:f", py.display()));
+    let python = (
+        python,
+        [
+            "set",
+            "set has no JSON form at ['a'][1]['b']",
+            "generator",
+            "ValueError has no JSON form at ['e']",
+            "nan is not a JSON number at ['n'][0]",
+        ],
+    );
+    for (command, wanted) in [node, python] {
+        let pool = Pool::processes(command).workers(1..=1).build::<usize, Value>().unwrap();
+        for (n, words) in wanted.into_iter().enumerate() {
+            let error = ended(pool.submit(n).unwrap(), Outcome::Failed).to_string();
+            assert!(error.contains(words), "{words} is not in {error}");
+        }
+        assert_eq!(value(pool.submit(5).unwrap()), json!({"a": [5, null]}));
+        pool.shutdown(Shutdown::drain()).wait().unwrap();
+    }
 }

@@ -21,6 +21,49 @@ pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("w_15_files_written_for_others_run_unmodified", B, w_15_files_written_for_others_run_unmodified),
 };
 
+/// Worker files as Piscina's documentation and tests have them, and plain Python. Each adds `a` and `b`.
+const UNMODIFIED: [(&str, &str); 13] = [
+    ("sync.js", "module.exports = ({ a, b }) => a + b;"),
+    (
+        "async.js",
+        "const { promisify } = require('util'); const sleep = promisify(setTimeout); module.exports = async ({ a, b }) => { await sleep(5); return a + b; };",
+    ),
+    ("default.mjs", "export default ({ a, b }) => a + b;"),
+    ("eval.js", "'use strict'; module.exports = ({ a, b }) => eval(`${a} + ${b}`);"),
+    (
+        "vm.js",
+        "const vm = require('vm'); module.exports = ({ a, b }) => { const c = { a, b, res: null }; new vm.Script('res = a + b').runInNewContext(c); return c.res; };",
+    ),
+    (
+        "thread.js",
+        "const { isMainThread, parentPort } = require('worker_threads'); const { workerData, move } = require('piscina'); module.exports = ({ a, b }) => a + b;",
+    ),
+    ("plain.py", "def f(request):\n    return request['a'] + request['b']\n"),
+    (
+        "later.py",
+        "import asyncio\nasync def f(request):\n    await asyncio.sleep(0.005)\n    return request['a'] + request['b']\n",
+    ),
+    // Others call with one argument: the rest of the parameters is the function's own.
+    ("start.js", "module.exports = ({ a, b }, start = 0) => [a, b].reduce((sum, x) => sum + x, start);"),
+    (
+        "memo.mjs",
+        "export default async function sum({ a, b }, memo = new Map()) { if (b === 0) return memo.get('sum') ?? a; memo.set('sum', a + 1); return sum({ a: a + 1, b: b - 1 }, memo); }",
+    ),
+    (
+        "arguments.js",
+        "module.exports = function (...all) { return all.length === 1 ? all[0].a + all[0].b : -1; };",
+    ),
+    (
+        "method.py",
+        "class Model:\n    def predict(self, request, scale=1):\n        return scale * (request['a'] + request['b'])\nf = Model().predict\n",
+    ),
+    (
+        "loop.py",
+        "import asyncio\nasync def add(a, b):\n    await asyncio.sleep(0)\n    return a + b\n\
+         def f(request):\n    return asyncio.run(add(request['a'], request['b']))\n",
+    ),
+];
+
 fn w_12_every_bad_option_is_named() {
     type Set = fn(Builder) -> Builder;
     let bad: [(&str, Set); 12] = [
@@ -152,30 +195,7 @@ fn fails_to_start(command: WorkerCommand, words: &[&str]) {
 }
 
 fn w_15_files_written_for_others_run_unmodified() {
-    // What Piscina's documentation and tests have for worker files.
-    let plain = [
-        ("sync.js", "module.exports = ({ a, b }) => a + b;"),
-        (
-            "async.js",
-            "const { promisify } = require('util'); const sleep = promisify(setTimeout); module.exports = async ({ a, b }) => { await sleep(5); return a + b; };",
-        ),
-        ("default.mjs", "export default ({ a, b }) => a + b;"),
-        ("eval.js", "'use strict'; module.exports = ({ a, b }) => eval(`${a} + ${b}`);"),
-        (
-            "vm.js",
-            "const vm = require('vm'); module.exports = ({ a, b }) => { const c = { a, b, res: null }; new vm.Script('res = a + b').runInNewContext(c); return c.res; };",
-        ),
-        (
-            "thread.js",
-            "const { isMainThread, parentPort } = require('worker_threads'); const { workerData, move } = require('piscina'); module.exports = ({ a, b }) => a + b;",
-        ),
-        ("plain.py", "def f(request):\n    return request['a'] + request['b']\n"),
-        (
-            "later.py",
-            "import asyncio\nasync def f(request):\n    await asyncio.sleep(0.005)\n    return request['a'] + request['b']\n",
-        ),
-    ];
-    for (name, text) in plain {
+    for (name, text) in UNMODIFIED {
         let path = file(name, text);
         let command = if name.ends_with(".py") {
             WorkerCommand::python(format!("{}:f", path.display()))

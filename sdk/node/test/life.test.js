@@ -215,7 +215,7 @@ test('the module serves nobody where it is only required', async (t) => {
   const { execFileSync } = require('child_process');
   const { SDK } = require('../testing/pool.js');
   const text = execFileSync(process.execPath, ['-e', `const w = require(${JSON.stringify(SDK)}); console.log(w.isEbbtideWorker, w.workerData, Object.keys(w).join())`], { input: '' });
-  assert.strictEqual(String(text), 'false undefined isEbbtideWorker,workerData,onSnapshot,onRestore,log\n');
+  assert.strictEqual(String(text), 'false undefined isEbbtideWorker,workerData,onSnapshot,onRestore,currentTask,log\n');
 });
 
 test('a socket that is not there is named', async () => {

@@ -27,6 +27,14 @@ const RUNS = [
   ['.cjs in a package of modules', { source: 'module.exports = (x) => x;', name: 'w.cjs', files: { 'package.json': '{ "type": "module" }' } }, 1, 1],
   ['code in a context of its own', { source: 'const vm = require("vm"); module.exports = ({ payload, context }) => { const script = new vm.Script(payload); script.runInNewContext(context); return context; };' }, { payload: 'res = [a + b, "x"]', context: { a: 1, b: 2 } }, { a: 1, b: 2, res: [3, 'x'] }],
   ['eval', { source: 'module.exports = (code) => eval(code);' }, '6 * 7', 42],
+  // Piscina calls with one argument: a second parameter with a default is the function's own.
+  ['an accumulator with a default', { source: 'const fact = (n, acc = 1) => (n <= 1 ? acc : fact(n - 1, n * acc)); module.exports = fact;' }, 5, 120],
+  ['a start with a default', { source: 'module.exports = (list, start = 0) => list.reduce((sum, x) => sum + x, start);' }, [1, 2, 9], 12],
+  ['a memory with a default', { source: 'const fib = async (n, memo = new Map()) => memo.get(n) ?? (n < 2 ? n : memo.set(n, await fib(n - 1, memo) + await fib(n - 2, memo)).get(n)); module.exports = fib;' }, 30, 832040],
+  ['a default in a module', { source: 'export default function add(x, { by = 1 } = {}) { return x + by; }', name: 'w.mjs' }, 2, 3],
+  ['a count of arguments', { source: 'module.exports = function () { return arguments.length; };' }, 0, 1],
+  ['a parameter for the rest', { source: 'module.exports = (...all) => all.length;' }, 0, 1],
+  ['what is bound', { source: 'module.exports = ((by, x) => x * by).bind(null, 3);' }, 2, 6],
   ['a port that is asked for first', { source: 'const { parentPort } = require("worker_threads"); if (parentPort) parentPort.postMessage(1); module.exports = () => parentPort;' }, 0, null],
 ];
 
@@ -41,6 +49,13 @@ for (const [what, { source, fn, ...options }, data, expected] of RUNS) {
     assert.strictEqual(w.stderr, '');
   });
 }
+
+test('a default is the own of the function also when it is called for each item', async (t) => {
+  const w = await start(t, 'exports.now = (x, by = 2) => x * by; exports.later = async (x, by = 3) => x * by;');
+  await w.ready();
+  assert.deepStrictEqual((await w.call(1, [1, 2], { fn: 'now', each: true })).value, [2, 4]);
+  assert.deepStrictEqual((await w.call(2, [1, 2], { fn: 'later', each: true })).value, [3, 6]);
+});
 
 test('a counter keeps its state, and an error does not lose it', async (t) => {
   const w = await start(t, 'let count = 0; module.exports = (x) => { if (x === "throw") throw new Error("no"); return (count += 1); };');

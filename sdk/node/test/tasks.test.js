@@ -193,6 +193,31 @@ test('a task knows its id, attempt, key, type and deadline, and can tell progres
   assert.deepStrictEqual(result.value, [String(id), 3, 'k', 'application/json', true, false, false]);
 });
 
+const CURRENT = `
+const { currentTask } = require('ebbtide-worker');
+const id = () => currentTask()?.id ?? null;
+exports.wrapped = (...all) => [all.length, id()];
+exports.same = (x, task) => task === currentTask();
+exports.later = async (x) => { const before = id(); await null; return [before, id()]; };
+exports.each = async (x, y = id()) => { await null; return y; };`;
+test('a function that is not given its task can ask for it', async (t) => {
+  const w = await start(t, `${CURRENT} const atStart = id(); exports.none = () => atStart;`);
+  await w.ready();
+  const get = async (number, fn, value = 0, meta = {}) => (await w.call(number, value, { fn, ...meta })).value;
+  assert.deepStrictEqual(await get(1, 'wrapped'), [1, 1]);
+  assert.strictEqual(await get(2, 'same'), true);
+  assert.deepStrictEqual(await get(3, 'later'), [3, 3]);
+  assert.deepStrictEqual(await get(4, 'each', [0, 0, 0], { each: true }), [4, 4, 4]);
+  assert.strictEqual(await get(5, 'none'), null);
+});
+
+test('where several tasks run, only the synchronous part of a function has a current task', async (t) => {
+  const w = await start(t, CURRENT, { env: { EBBTIDE_CONCURRENCY: '2' } });
+  await w.ready();
+  assert.deepStrictEqual((await w.call(1, 0, { fn: 'later' })).value, [1, null]);
+  assert.deepStrictEqual((await w.call(2, [0, 0], { fn: 'each', each: true })).value, [2, 2]);
+});
+
 test('what is not said about a task has its default', async (t) => {
   const w = await start(t, 'module.exports = (x, task) => [task.id, task.attempt, task.key === undefined, task.contentType, task.deadlineMs === undefined];');
   await w.ready();
@@ -244,19 +269,41 @@ test('a request that is no JSON, or no text, is an error of its task', async (t)
 });
 
 const UNFIT = [
-  ['a BigInt', '1n', /cannot be encoded as JSON: .*BigInt/],
-  ['a nested BigInt', '({ a: [1n] })', /BigInt/],
+  ['a BigInt', '1n', /^the result cannot be encoded as JSON: it is a BigInt\. Return plain objects/],
+  ['a nested BigInt', '({ a: [1n] })', /it has a BigInt at \.a\[0\]/],
   ['a circle', '(() => { const a = {}; a.a = a; return a; })()', /circular structure/],
   ['a function', '() => 1', /cannot be encoded as JSON: it is a function/],
-  ['a nested function', '({ go: () => 1 })', /it has a function at "go"/],
-  ['a symbol', 'Symbol("s")', /a symbol is not a value of JSON/],
+  ['a nested function', '({ go: () => 1 })', /it has a function at \.go/],
+  ['a symbol', 'Symbol("s")', /it is a symbol/],
   ['shared memory', 'new SharedArrayBuffer(8)', /the result is a SharedArrayBuffer, which cannot cross a process.*Buffer\.from/],
-  ['nested shared memory', '({ m: new SharedArrayBuffer(8) })', /at "m", a SharedArrayBuffer, which cannot cross/],
+  ['nested shared memory', '({ m: new SharedArrayBuffer(8) })', /the result has, at \.m, a SharedArrayBuffer, which cannot cross/],
   ['a view of it', 'new Int32Array(new SharedArrayBuffer(8))', /a view of a SharedArrayBuffer, which cannot cross/],
-  ['a nested view of it', '({ v: new Int32Array(new SharedArrayBuffer(8)) })', /at "v", a view of a SharedArrayBuffer/],
+  ['a nested view of it', '({ v: new Int32Array(new SharedArrayBuffer(8)) })', /at \.v, a view of a SharedArrayBuffer/],
   ['a port', 'new (require("worker_threads").MessageChannel)().port1', /the result is a MessagePort, which cannot cross/],
-  ['a nested port', '({ p: new (require("worker_threads").MessageChannel)().port1 })', /at "p", a MessagePort/],
+  ['a nested port', '({ p: new (require("worker_threads").MessageChannel)().port1 })', /at \.p, a MessagePort/],
   ['a toJSON that throws', '({ toJSON() { throw "no"; } })', /cannot be encoded as JSON: no/],
+  ['a Map', 'new Map([[1, 2]])', /it is a Map\. Return plain objects, arrays/],
+  ['a nested Map', '({ a: [{}, { b: new Map() }] })', /it has a Map at \.a\[1\]\.b\./],
+  ['a Set of an odd name', '({ "a b": { "é": new Set([1]) } })', /it has a Set at \["a b"\]\.é\./],
+  ['a subclass of Map', '[new (class Own extends Map {})()]', /it has a Map at \[0\]/],
+  ['a WeakMap', '({ w: new WeakMap() })', /a WeakMap at \.w/],
+  ['a generator', '(function* () { yield 1; })()', /it is a Generator/],
+  ['an asynchronous generator', '(async function* () { yield 1; })()', /it is an AsyncGenerator/],
+  ['a nested generator', '({ g: (function* () {})() })', /a Generator at \.g/],
+  ['what keys() gives', '[new Map().keys()]', /a Map Iterator at \[0\]/],
+  ['a nested Promise', '({ later: Promise.resolve(1) })', /a Promise at \.later/],
+  ['an Error', 'new RangeError("far")', /it is an Error \(RangeError\)/],
+  ['a nested Error', '({ errors: [new Error("x")] })', /an Error \(Error\) at \.errors\[0\]/],
+  ['a RegExp', '({ r: /x/ })', /a RegExp at \.r/],
+  ['nested floats', '({ f: new Float32Array(2) })', /a Float32Array at \.f/],
+  ['nested bytes', '({ u: new Uint8Array(2), v: 1 })', /a Uint8Array at \.u/],
+  ['a nested buffer', '[new ArrayBuffer(2)]', /an ArrayBuffer at \[0\]/],
+  ['a nested view', '({ d: new DataView(new ArrayBuffer(2)) })', /a DataView at \.d/],
+  ['NaN', 'NaN', /it is NaN/],
+  ['Infinity', '-Infinity', /it is -Infinity/],
+  ['nested NaN', '({ mean: [1, { of: 0 / 0 }], none: null })', /it has NaN at \.mean\[1\]\.of/],
+  ['NaN in the deep', '(() => { let at = NaN; for (let n = 0; n < 2000; n += 1) at = [at]; return at; })()', /it has NaN at (\[0\]){2000}\./],
+  ['a Map that a toJSON gives', '({ x: { toJSON: () => [new Map()] } })', /it has a Map at \(a place that only its toJSON knows\)/],
 ];
 test('a value that cannot cross is an error of its task, which says what and why', async (t) => {
   const w = await start(t, `const make = [${UNFIT.map(([, code]) => `() => (${code})`).join(', ')}]; exports.default = (i) => make[i](); exports.later = async (i) => make[i]();`);
@@ -270,10 +317,34 @@ test('a value that cannot cross is an error of its task, which says what and why
   }
 });
 
-test('JSON.stringify of user code is as it was', async (t) => {
-  const w = await start(t, 'module.exports = () => JSON.stringify([{ f() {} }, [() => 1], new Int8Array(2), new Int8Array(new SharedArrayBuffer(1)), Buffer.from("a")]);');
+test('what an item cannot be is told with its place, and a snapshot as well', async (t) => {
+  const w = await start(t, 'module.exports = (x) => (x === 1 ? new Set() : x); module.exports.snapshot = () => ({ seen: new Set() });');
   await w.ready();
-  assert.strictEqual((await w.call(1, 0)).value, '[{},[null],{"0":0,"1":0},{"0":0},{"type":"Buffer","data":[97]}]');
+  assert.match((await w.call(1, [0, 1], { each: true })).meta.message, /a Set at \[1\]\./);
+  w.send(frame('SNAPSHOT', 2));
+  assert.match((await w.expect('LOG')).text, /the snapshot cannot be encoded as JSON: it has a Set at \.seen/);
+  assert.strictEqual((await w.expect('STATE', 2)).flags, 1);
+});
+
+test('what JSON has a form for crosses as it was', async (t) => {
+  const w = await start(t, `const own = class extends Error { toJSON() { return { told: this.message }; } };
+    const makes = [() => [null, undefined, { a: undefined, b: null }, "null"], () => new Date(0), () => ({ d: new Date(NaN) }), () => [Buffer.from("a")], () => [new own("x")], () => new URL("http://a/"),
+      () => Object.create(null), () => [Object.assign(new Map(), { toJSON() { return [...this]; } })], () => { Set.prototype.toJSON = function () { return [...this]; }; return { s: new Set([1]) }; },
+      () => { BigInt.prototype.toJSON = function () { return String(this); }; return [10n]; }, () => new (class { #hidden = 1; seen = 2; })(), () => ({ f: null, g: { valueOf: () => NaN } })];
+    module.exports = (i) => (i < makes.length ? makes[i]() : undefined);`);
+  await w.ready();
+  const wanted = ['[null,null,{"b":null},"null"]', '"1970-01-01T00:00:00.000Z"', '{"d":null}', '[{"type":"Buffer","data":[97]}]', '[{"told":"x"}]', '"http://a/"', '{}', '[[]]', '{"s":[1]}', '["10"]', '{"seen":2}'];
+  for (const [index, text] of wanted.entries()) assert.strictEqual((await w.call(index, index)).text, text);
+  assert.strictEqual((await w.call(99, 99)).text, 'null');
+});
+
+test('JSON.stringify of user code is as it was, and nothing has a toJSON that had none', async (t) => {
+  const w = await start(t, `const things = [() => 1, new Int8Array(2), new Int8Array(new SharedArrayBuffer(1)), new Map([[1, 2]]), Object.assign(new Error("x"), { code: 1 }), /x/, Promise.resolve()];
+    module.exports = () => [JSON.stringify([{ f() {} }, Buffer.from("a"), NaN, things]), things.some((each) => each.toJSON !== undefined), typeof 1n.toJSON];`);
+  await w.ready();
+  const text = '[{},{"type":"Buffer","data":[97]},null,[null,{"0":0,"1":0},{"0":0},{},{"code":1},{},{}]]';
+  assert.deepStrictEqual((await w.call(1, 0)).value, [text, false, 'undefined']);
+  assert.deepStrictEqual((await w.call(2, 0)).value, [text, false, 'undefined']);
 });
 
 const THROWS = `

@@ -211,8 +211,53 @@ called = C()
 method = C().method
 part = functools.partial(two)
 builtin = len
+def kind(body, task="sum"): return task
+def strict_two(body, t): return t
+@deco
+def wrapped_one(body): return "one"
+@deco
+def wrapped_own(body, x=1): return x
+def strict(g):
+    @functools.wraps(g)
+    def inner(body): return g(body, "given")
+    return inner
+@strict
+def wrapped_strict(body, x): return x
+def asks(g):
+    @functools.wraps(g)
+    def inner(body, task): return [task.id, g(body)]
+    return inner
+@asks
+def wrapped_asks(body): return "one"
+class Model:
+    def predict(self, x): return x
+    def scaled(self, x, scale=10): return scale
+    def optional(self, x, task=None): return task.id
+    @classmethod
+    def of(cls, x): return cls.__name__
+    @classmethod
+    def of_task(cls, x, task): return task.id
+    @staticmethod
+    def alone(x): return x
+    async def later(self, x): return x
+    async def later_scaled(self, x, scale=10): return scale
+    async def later_task(self, x, task): return task.id
+    @deco
+    def decorated(self, x): return x
+    @deco
+    def decorated_task(self, x, task): return task.id
+    def __call__(self, x, scale=10): return scale
+predict, scaled, optional, of, of_task, alone = Model().predict, Model().scaled, Model().optional, Model.of, Model().of_task, Model().alone
+later, later_scaled, later_task, decorated, decorated_task, instance = Model().later, Model().later_scaled, Model().later_task, Model().decorated, Model().decorated_task, Model()
+filled = functools.partial(Model().predict)
+first_filled = functools.partial(other, 5)
+second_filled = functools.partial(strict_two, t=4)
+bound_builtin, total = [1, 1, 2].count, sum
 """
         wanted = {"two": 9, "named": 9, "other": 1, "one": "one", "rest": 1, "wrapped": 9, "called": 9, "method": 9, "part": 9, "builtin": 2}
+        wanted.update(kind="sum", wrapped_one="one", wrapped_own=1, wrapped_strict="given", wrapped_asks=[9, "one"])
+        wanted.update(predict=[1, 2], scaled=10, optional=9, of="Model", of_task=9, alone=[1, 2], later=[1, 2], later_scaled=10, later_task=9)
+        wanted.update(decorated=[1, 2], decorated_task=9, instance=10, filled=[1, 2], first_filled=[1, 2], second_filled=4, bound_builtin=0, total=3)
         with Worker(source) as w:
             w.ready()
             self.assertEqual({name: w.call(9, [1, 2], fn=name).value for name in wanted}, wanted)
@@ -254,6 +299,89 @@ builtin = len
         with Worker("async def _g(b): return b + 1\ndef f(body): return _g(body)\n") as w:
             w.ready()
             self.assertEqual(w.call(1, 2).value, 3)
+
+    def test_a_synchronous_function_beside_asynchronous_ones_may_run_a_loop_of_its_own(self):
+        source = """
+import asyncio, ebbtide_worker, os
+@ebbtide_worker.on_start
+def start(): asyncio.run(add(1, 2))
+@ebbtide_worker.on_snapshot
+def snapshot(): return asyncio.get_event_loop().run_until_complete(add(20, 1))
+async def add(a, b):
+    await asyncio.sleep(0.001)
+    return a + b
+async def meet(name):
+    open(name, "w").close()
+    while not os.path.exists("go"): await asyncio.sleep(0.001)
+    return asyncio.get_running_loop() is asyncio.get_event_loop() and asyncio.current_task() is not None
+def runs(x): return asyncio.run(add(x, 1))
+def old(x): return asyncio.get_event_loop().run_until_complete(add(x, 2))
+def fails(x):
+    asyncio.run(add(x, 1))
+    raise ValueError("own")
+def gives(x): return add(x, 3)
+def gathers(x): return asyncio.gather(add(x, 1), add(x, 2))
+def sees(x):
+    try: return str(asyncio.get_running_loop())
+    except RuntimeError: return None
+"""
+        with Worker(source, env={"EBBTIDE_CONCURRENCY": "3"}) as w:
+            w.ready()
+            for id, name in ((1, "one"), (2, "two")):
+                w.task(id, name, fn="meet")
+                w.expect(START, id)
+                w.wait_for_file(name)
+            self.assertEqual(w.call(4, 5, fn="old").value, 7)
+            for _ in range(2):
+                self.assertIsNone(w.call(3, 0, fn="sees").value)
+                self.assertEqual(w.call(5, 5, fn="runs").value, 6)
+                w.task(6, 0, fn="fails")
+                w.expect(START, 6)
+                self.assertEqual(w.expect(ERROR, 6).meta["message"], "own")
+                self.assertEqual(w.call(7, 5, fn="gives").value, 8)
+                self.assertEqual(w.call(8, [1, 2], fn="runs", each=True).value, [2, 3])
+            w.send(CANCEL, 2, {"reason": "not needed"})
+            self.assertTrue(w.expect(ERROR, 2).meta["cancelled"])
+            (w.cwd / "go").touch()
+            self.assertTrue(w.expect(RESULT, 1).value)
+            w.send(SNAPSHOT_ASKED, 9)
+            self.assertEqual(w.expect(SNAPSHOT, 9).body, b"\x0021")
+            self.assertEqual(w.call(10, 5, fn="old").value, 7)
+        with Worker(source) as w:
+            w.ready()
+            self.assertEqual(w.call(1, 5, fn="gathers").value, [6, 7])
+
+    def test_who_is_not_given_the_task_asks_for_it(self):
+        plain = """
+import ebbtide_worker
+def id(): return getattr(ebbtide_worker.current_task(), "id", None)
+at_load = id()
+def sync(*all): return [len(all), id()]
+def loaded(x): return at_load
+def same(x, task): return ebbtide_worker.current_task() is task
+"""
+        with Worker(plain) as w:
+            w.ready()
+            self.assertEqual([w.call(7, 0, fn=fn).value for fn in ("sync", "same", "loaded")], [[1, 7], True, None])
+        source = plain + """
+import asyncio
+here = 0
+async def both(x):
+    global here
+    here += 1
+    first = id()
+    while here < 2: await asyncio.sleep(0.001)
+    return [first, id()]
+"""
+        with Worker(source, env={"EBBTIDE_CONCURRENCY": "2"}) as w:
+            w.ready()
+            w.task(1, fn="both")
+            w.expect(START, 1)
+            self.assertEqual(w.call(2, 0, fn="sync").value, [1, 2])
+            w.task(3, fn="both")
+            w.expect(START, 3)
+            ends = [w.frame(), w.frame()]
+            self.assertEqual({end.id: end.value for end in ends}, {1: [1, 1], 3: [3, 3]})
 
     def test_contexts_of_asynchronous_tasks_are_their_own(self):
         with Worker("import contextvars\nv = contextvars.ContextVar('v', default=0)\nasync def f(body):\n    old = v.get(); v.set(old + 1); return old\n") as w:

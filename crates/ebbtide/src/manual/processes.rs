@@ -37,6 +37,9 @@
 //! | Rust | a program whose `main` calls `ebbtide_worker::serve` | [`program("./resize")`](crate::WorkerCommand::program), or this very executable: [`current_exe("resize")`](crate::WorkerCommand::current_exe) |
 //! | anything else | a program that speaks the protocol, which is one page (`docs/PROTOCOL.md`) | [`program`](crate::WorkerCommand::program) |
 //!
+//! In Node.js and Python a function is given its task as well, `(data, task)`, if it requires a second parameter. One with a default is its own: it is called with one
+//! argument, as by Piscina or `multiprocessing`. Who takes fewer asks with `currentTask()` or `current_task()`.
+//!
 //! Nothing need be installed beside Node.js or Python themselves: the worker's side of the protocol comes with this crate. What a worker prints is kept (the last
 //! 64 KiB) and told as [`WorkerOutput`](crate::Event::WorkerOutput) while somebody listens; it cannot disturb the protocol.
 //!

@@ -1,12 +1,13 @@
 //! The applications: each a few components that behave in one way.
 
 use std::{
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
 
 use ebbtide::{
-    App, AppBuilder, AppReport, BoxError, Cancelled, Killed, Pool,
+    App, AppBuilder, AppReport, BoxError, Cancelled, Killed, Pool, WorkerCommand,
     process::{CommandSpec, Guardian, Signal},
 };
 
@@ -35,6 +36,8 @@ pub(crate) fn declare(scenario: &str) -> AppBuilder {
         "slow-run" => slow_run(),
         "hung-thread" => hung_thread(),
         "hung-command" => hung_command(),
+        "hung-process" => hung_process(),
+        "hung-pools" => hung_pools(),
         "connecting" => connecting(),
         "half-a-second" => tasks(App::builder("counter"), 1, 500 * MILLI),
         "minute" => tasks(App::builder("counter"), 1, 60 * SECOND),
@@ -123,6 +126,54 @@ fn hung_command() -> AppBuilder {
     };
     drop(pool.task("hung").submit_fallible(hung).expect("room"));
     drop(pool.task("quick").submit(|_, _| ()).expect("room"));
+    app
+}
+
+/// A worker process in a busy loop, one that obeys, and an idle one.
+fn hung_process() -> AppBuilder {
+    const SCRIPT: &str = "import time\ndef spin(_):\n    open('spins', 'w').close()\n    while True: pass\n\
+        def nap(_, task):\n    open('naps', 'w').close()\n    while not task.cancelled: time.sleep(0.01)\n    task.check()\n\
+        def quick(x):\n    return x\n";
+    let app = App::builder("hung-process").deadline(4 * SECOND);
+    app.resource("redis", Redis::open, Redis::close);
+    // The test's own folder.
+    let report = PathBuf::from(std::env::var_os("REPORT").expect("where the report goes"));
+    let folder = report.parent().expect("a folder").to_owned();
+    std::fs::write(folder.join("hung.py"), SCRIPT).expect("a file");
+    let command = WorkerCommand::python("hung.py:quick").cwd(&folder);
+    let builder = Pool::processes(command).typed::<u32, u32>().workers(3..=3);
+    let pool = app.pool("scripts", builder).expect("options");
+    app.part("scripts").depends_on("redis");
+    let quick = pool.task("quick").submit(7).expect("room");
+    for function in ["spin", "nap"] {
+        drop(pool.task(function).function(function).submit(0).expect("room"));
+    }
+    let watch = move || {
+        say(&format!("quick {:?}", quick.wait().ok()));
+        while !["spins", "naps"].iter().all(|name| folder.join(name).exists()) {
+            nap(10 * MILLI);
+        }
+        say("begun");
+    };
+    drop(thread::Builder::new().spawn(watch));
+    app
+}
+
+/// Two pools whose tasks ignore everybody, one after the other in one stop.
+fn hung_pools() -> AppBuilder {
+    let app = App::builder("hung-pools").deadline(3 * SECOND);
+    let redis = app.resource("redis", Redis::open, Redis::close);
+    for name in ["first", "second"] {
+        let pool = app.pool(name, Pool::builder().workers(1..=1).using(&redis)).expect("options");
+        let task = move |_: &mut ebbtide::Lease<Redis>, _: &ebbtide::Context<'_, _>| {
+            say(&format!("begun {name}"));
+            loop {
+                thread::park();
+            }
+        };
+        drop(pool.task(format!("{name}-for-ever")).submit(task).expect("room"));
+    }
+    app.part("first").depends_on("second");
     app
 }
 
