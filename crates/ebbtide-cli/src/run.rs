@@ -55,7 +55,7 @@ fn work(args: &RunArgs, prepared: Prepared, begun: Instant) -> u8 {
         Err(error) => return cannot("start a thread", error),
     };
     let mut tally = Tally::default();
-    let mut fed = Fed::default();
+    let (mut fed, mut unseen) = (Fed::default(), 0);
     if heard.as_ref().map_or(Beginning::Ready, |heard| wait_for_workers(heard, &stopper)) != Beginning::Broken
     {
         let threads = settle(work, jobs, done).and_then(|ends| Ok((ends, start_feeding(feeder)?)));
@@ -67,12 +67,13 @@ fn work(args: &RunArgs, prepared: Prepared, begun: Instant) -> u8 {
         let mut printing = Printing { printer, stopper: &stopper, progress, tally };
         ends.into_iter().for_each(|(job, ended)| printing.print(job, *ended));
         printing.progress.finish();
-        tally = printing.tally;
+        (tally, unseen) = (printing.tally, printing.printer.unseen());
         // The feeder does not panic; if it did, what it had accepted is still accounted for.
         let lost = |_| Fed { unread: Unread::Something, accepted: tally.ended(), ..Fed::default() };
         fed = feeding.join().unwrap_or_else(lost);
     }
-    let account = Account { begun, fed, tally, stopper: &stopper };
+    let tally = tally.without(unseen);
+    let account = Account { begun, fed, tally, unseen, stopper: &stopper };
     let code = account.close(&crew, report);
     if let (Some(heard), Some(telling)) = (heard, telling) {
         heard.close();
@@ -156,6 +157,11 @@ impl Tally {
         self.outcomes.total()
     }
 
+    /// So many of those that completed were not printed: nobody has what they made.
+    fn without(self, unseen: u64) -> Tally {
+        Tally { outcomes: without(self.outcomes, unseen), ..self }
+    }
+
     fn count(outcomes: &mut Outcomes, outcome: Outcome) {
         *match outcome {
             Outcome::Completed => &mut outcomes.completed,
@@ -169,6 +175,13 @@ impl Tally {
             Outcome::Returned => &mut outcomes.returned,
         } += 1;
     }
+}
+
+fn without(mut outcomes: Outcomes, unseen: u64) -> Outcomes {
+    let unseen = unseen.min(outcomes.completed);
+    outcomes.completed -= unseen;
+    outcomes.failed += unseen;
+    outcomes
 }
 
 impl Printing<'_> {
@@ -235,6 +248,8 @@ struct Account<'a> {
     begun: Instant,
     fed: Fed,
     tally: Tally,
+    /// Tasks that completed and could not be printed; the tally has them as failed.
+    unseen: u64,
     stopper: &'a Stopper,
 }
 
@@ -305,7 +320,7 @@ impl Account<'_> {
             queued: ended.queued,
             running: ended.running,
             outcomes: self.tally.outcomes,
-            during: crew.during(ended, self.tally.during),
+            during: without(crew.during(ended, self.tally.during), self.unseen),
             rejected: ended.rejected,
             skipped: self.fed.skipped,
             unread: self.fed.unread == Unread::Something,
