@@ -218,8 +218,7 @@ fn attributed(worker: WorkerId, source: OutputSource, text: &str) -> String {
         OutputSource::Stdout | OutputSource::Stderr => String::new(),
         logged => format!("{logged}: "),
     };
-    let harmless = |c: char| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
-    let text: String = text.chars().map(harmless).collect();
+    let text: String = text.chars().map(messages::tame).collect();
     format!("{}| {level}{text}\n", worker_name(worker.0))
 }
 
