@@ -88,3 +88,71 @@ fn what_prints_nothing_is_done_whoever_reads() {
 fn no_room(run: &mut std::process::Command) {
     run.env("TMPDIR", "/nonexistent");
 }
+
+const LEARNS: &str = "learnt = 0
+def f(n):
+    global learnt
+    learnt += n
+    return learnt
+def snapshot(): return learnt
+def restore(value):
+    global learnt
+    learnt = value + 0
+";
+
+fn learn(folder: &Path, worker: &str, input: &str) -> Ended {
+    Ebbtide::run(["-w", "1", "--state-dir", "state", "--worker", worker]).in_folder(folder).feed(input)
+}
+
+#[test]
+fn a_state_dir_that_cannot_be_written_is_found_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("f.py"), "open('begun', 'w')\ndef f(n): return n\n").unwrap();
+    let args = ["-w", "1", "--state-dir", "/proc/x", "--worker", "python:f.py:f"];
+    let ended = Ebbtide::run(args).in_folder(folder.path()).feed("1\n");
+    assert_eq!((ended.code, ended.text()), (Some(74), ""), "{}", ended.stderr);
+    assert!(ended.stderr.contains("--state-dir: cannot write to /proc/x"), "{}", ended.stderr);
+    assert!(!folder.path().join("begun").exists(), "a worker was started");
+}
+
+#[test]
+fn a_state_that_cannot_be_kept_at_the_end_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let breaks = format!("import shutil\n{LEARNS}").replace(
+        "    return learnt\n",
+        "    shutil.rmtree('state', True)\n    open('state', 'w').close()\n    return learnt\n",
+    );
+    std::fs::write(folder.path().join("f.py"), breaks).unwrap();
+    let ended = learn(folder.path(), "python:f.py:f", "1\n");
+    assert_eq!((ended.code, ended.text()), (Some(74), "1\n"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("--state-dir: the state of a worker could not be kept"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_state_is_of_its_worker_and_one_that_is_refused_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("f.py"), LEARNS).unwrap();
+    std::fs::write(
+        folder.path().join("g.py"),
+        LEARNS.replace("learnt = 0", "learnt = ''").replace("+ 0", "+ ''"),
+    )
+    .unwrap();
+    assert_eq!(learn(folder.path(), "python:f.py:f", "1\n").text(), "1\n");
+    assert_eq!(learn(folder.path(), "python:f.py:f", "1\n").text(), "2\n", "the state of the run before");
+    let other = learn(folder.path(), "python:g.py:f", "\"a\"\n");
+    assert_eq!(
+        (other.code, other.text()),
+        (Some(0), "\"a\"\n"),
+        "not that of another worker: {}",
+        other.stderr
+    );
+    std::fs::write(folder.path().join("f.py"), LEARNS.replace("+ 0", "+ ''")).unwrap();
+    let refused = learn(folder.path(), "python:f.py:f", "1\n");
+    assert_eq!(refused.code, Some(14), "{}", refused.stderr);
+    let named = refused.stderr.contains("given the state in state/python_f.py_f-");
+    assert!(named && refused.stderr.contains(".snapshot"), "{}", refused.stderr);
+}

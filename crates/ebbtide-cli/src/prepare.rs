@@ -22,7 +22,7 @@ use crate::stop::Stopper;
 use crate::template::Template;
 use crate::window::Window;
 use crate::work::{Commands, Work};
-use crate::workers::{Answer, Heard, Requests, Seen, WorkerSpec, hire};
+use crate::workers::{Answer, Heard, Requests, Seen, WorkerSpec, hire, state_folder};
 use crate::{exit, messages, plan};
 
 /// A run that can begin.
@@ -138,11 +138,12 @@ fn commands(args: &RunArgs, log: Option<JobLog>) -> Result<Hired, Refusal> {
 
 fn requests(args: &RunArgs, spec: &WorkerSpec, log: Option<JobLog>) -> Result<Hired, Refusal> {
     let start = Refusal::with(exit::START);
+    let state = state_folder(args, spec)?;
     // Before the limit is raised, here too.
     let guardian = Guardian::start().map_err(|error| start(&error))?;
     raise_descriptor_limit(args)?;
     let heard = Arc::new(Heard::new().map_err(|error| start(&error))?);
-    let pool = Arc::new(hire(args, spec, guardian, &heard)?);
+    let pool = Arc::new(hire(args, spec, guardian, &heard, state)?);
     let (window, stopper) = stopper(args, Crew::Workers(Arc::clone(&pool)))?;
     let work = Work::Workers(Requests {
         pool,

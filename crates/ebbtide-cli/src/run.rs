@@ -73,7 +73,7 @@ fn work(args: &RunArgs, prepared: Prepared, begun: Instant) -> u8 {
         fed = feeding.join().unwrap_or_else(lost);
     }
     let tally = tally.without(unseen);
-    let account = Account { begun, fed, tally, unseen, stopper: &stopper };
+    let account = Account { begun, fed, tally, unseen, stopper: &stopper, heard: heard.as_deref() };
     let code = account.close(&crew, report);
     if let (Some(heard), Some(telling)) = (heard, telling) {
         heard.close();
@@ -251,6 +251,7 @@ struct Account<'a> {
     /// Tasks that completed and could not be printed; the tally has them as failed.
     unseen: u64,
     stopper: &'a Stopper,
+    heard: Option<&'a Heard>,
 }
 
 impl Account<'_> {
@@ -286,8 +287,10 @@ impl Account<'_> {
             ended.law_holds() && ended.queued + ended.running == 0 && self.fed.accepted == outcomes.total();
         let by_deadline = if state.deadline == Deadline::Missed { outcomes.cancelled } else { 0 };
         let killed_late = outcomes.killed - self.stopper.killed().min(outcomes.killed);
+        // All workers have gone: whoever had something to keep has tried.
+        let state_lost = self.heard.is_some_and(Heard::has_lost_state);
         Facts {
-            trouble: state.trouble,
+            trouble: state.trouble.or(state_lost.then_some(exit::IO)),
             law: if holds { Law::Holds } else { Law::Broken },
             ending: if state.stage == Stage::Forced { Ending::Forced } else { Ending::Ordered },
             abandoned: outcomes.abandoned,
