@@ -264,7 +264,7 @@ its memory, age and number of tasks can be limited. What the function returns is
 the worker prints goes to the standard error, with its name before each line.
 
 The first SIGINT, SIGTERM or SIGHUP stops: no more input is read, what runs finishes within --deadline, what waits \
-is returned. A second one (more than 250 ms later) forces: what runs is killed. A third ends the process. No command, \
+is returned. SIGINT and SIGHUP stay ignored where they were ignored at the start, as by nohup. A second one (more than 250 ms later) forces: what runs is killed. A third ends the process. No command, \
 no worker and nothing they started outlives the run, also when ebbtide itself is killed.";
 
 fn after_long_help() -> String {
