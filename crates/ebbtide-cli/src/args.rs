@@ -289,6 +289,8 @@ Details:
   json          fields: id input outcome exit_code signal stdout stderr attempts waited_ms ran_ms
                 outcomes: completed failed panicked cancelled timed_out killed crashed
                 abandoned returned
+  stdout        that was closed before the start (>&-) is /dev/null to us: what is printed is gone
+                and that is no error; one whose reader goes later is (74)
   left-overs    what a command leaves running in its process group is killed when it ends
   --joblog      tells what was printed: after a SIGKILL of ebbtide itself, or a full disk, no
                 output is missing, and commands whose output still waited for its turn run again
