@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use ebbtide::{Completions, Outcome, Outcomes, Report, Shutdown};
 use rustix::event::{PollFd, PollFlags};
 
-use crate::args::RunArgs;
+use crate::args::{Format, RunArgs};
 use crate::clock::{self, millis};
 use crate::crew::Crew;
 use crate::exit::{self, Ending, Facts, Law};
 use crate::feed::{Fed, Feeder, Jobs, Unread};
-use crate::job::Job;
+use crate::job::{Job, Record};
 use crate::output::{Bytes, Printable, Printer};
 use crate::prepare::{self, Prepared};
 use crate::progress::Progress;
@@ -22,6 +22,9 @@ use crate::stop::{Cause, Deadline, Stage, Stopper};
 use crate::work::{Ended, Settled, Work};
 use crate::workers::{Answer, Beginning, Heard};
 use crate::{messages, report};
+
+/// So many commands that failed are named; the others are counted.
+const NAMED_MOST: u64 = 10;
 
 /// Runs it all and gives the exit code.
 pub(crate) fn run(args: &RunArgs) -> u8 {
@@ -64,9 +67,11 @@ fn work(args: &RunArgs, prepared: Prepared, begun: Instant) -> u8 {
             Err(error) => return cannot("start a thread", error),
         };
         let progress = if args.quiet { Progress::none() } else { Progress::on_a_terminal() };
-        let mut printing = Printing { printer, stopper: &stopper, progress, tally };
+        let mut printing =
+            Printing { printer, stopper: &stopper, progress, tally, format: args.output, nameless: 0 };
         ends.into_iter().for_each(|(job, ended)| printing.print(job, *ended));
         printing.progress.finish();
+        printing.count_the_nameless();
         (tally, unseen) = (printing.tally, printing.printer.unseen());
         // The feeder does not panic; if it did, what it had accepted is still accounted for.
         let lost = |_| Fed { unread: Unread::Something, accepted: tally.ended(), ..Fed::default() };
@@ -141,6 +146,9 @@ struct Printing<'a> {
     stopper: &'a Stopper,
     progress: Progress,
     tally: Tally,
+    format: Format,
+    /// Commands that failed, named or not.
+    nameless: u64,
 }
 
 /// The lines that have ended, counted beside the pool.
@@ -196,11 +204,33 @@ impl Printing<'_> {
         if outcome == Outcome::Returned {
             self.tally.returned.push((job.seq, job.line.clone()));
         }
+        let failure = failure(&job, outcome, record.as_ref()).filter(|_| self.format == Format::Text);
         if let Err(error) = self.printer.add(Printable { job, record, outcome: outcome.as_str(), row }) {
             messages::say(format_args!("{error}; stopping: what runs may finish"));
             self.stopper.stop(Cause::Output);
         }
+        if let Some(failure) = failure {
+            self.nameless += 1;
+            if self.nameless <= NAMED_MOST {
+                messages::note(failure);
+            }
+        }
     }
+
+    fn count_the_nameless(&self) {
+        if self.nameless > NAMED_MOST {
+            let more = self.nameless - NAMED_MOST;
+            messages::note(format_args!("{more} more failed; --joblog and --output json name them all"));
+        }
+    }
+}
+
+/// What is said of a command that ended with an exit code: it may itself have said nothing, or not on what line. What could not be started, and
+/// what workers say, is told elsewhere.
+fn failure(job: &Job, outcome: Outcome, record: Option<&Record>) -> Option<String> {
+    let record = record.filter(|record| record.reply.is_none() && record.problem.is_none())?;
+    let code = record.exit_code.filter(|_| outcome == Outcome::Failed)?;
+    Some(format!("line {} ({}): exit code {code}", job.seq, messages::short(&job.line)))
 }
 
 /// Signals, for the rest of the process's life.
