@@ -11,7 +11,7 @@ use ebbtide::{Event, OutputSource, TaskId, WorkerId};
 use crate::bell::Bell;
 use crate::messages;
 use crate::output::Sink;
-use crate::stop::{Cause, Stopper};
+use crate::stop::{Cause, Stage, Stopper};
 
 /// Lines of workers that wait to be told; what comes faster than it is read is counted only.
 const LINES_MOST: usize = 10_000;
@@ -172,7 +172,9 @@ impl Heard {
             }
             News::Warning(why) => messages::say(in_our_words(&why)),
             News::StartFailed { worker, cause } => {
-                if self.is_new(&cause) {
+                // One that we ended ourselves while it started is no worker that cannot be started.
+                let ours = stopper.state().stage >= Stage::Aborting && cause.contains("the pool was aborted");
+                if !ours && self.is_new(&cause) {
                     let name = worker_name(worker.0);
                     messages::say(format_args!("{name} could not be started: {}", in_our_words(&cause)));
                 }
