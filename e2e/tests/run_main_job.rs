@@ -254,5 +254,5 @@ fn quiet_says_nothing_but_errors() {
     let ended = Ebbtide::run(["--quiet", "--", "false"]).feed("a\r\n");
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""));
     let ended = Ebbtide::run(["--", "false"]).feed("a\n");
-    assert_eq!(ended.stderr, "ebbtide: ended: 1 failed, all input read\n");
+    assert_eq!(ended.stderr, "ebbtide: line 1 (a): exit code 1\nebbtide: ended: 1 failed, all input read\n");
 }

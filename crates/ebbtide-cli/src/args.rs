@@ -110,8 +110,8 @@ pub(crate) struct RunArgs {
     /// Write a line per ended task to FILE, in GNU parallel's columns
     ///
     /// Columns: Seq Host Starttime JobRuntime Send Receive Exitval Signal Command, separated by tabs; a tab,
-    /// newline, NUL or backslash in a command is written \t \n \0 \\. Each row is written before the task counts
-    /// as ended; with --worker after its result is printed. A FILE that has rows is only taken with --resume or --resume-failed.
+    /// newline, NUL or backslash in a command is written \t \n \0 \\. Each row is written after the output or result of
+    /// its task is printed. A FILE that has rows is only taken with --resume or --resume-failed.
     #[arg(long, value_name = "FILE")]
     pub(crate) joblog: Option<PathBuf>,
 
@@ -264,7 +264,7 @@ its memory, age and number of tasks can be limited. What the function returns is
 the worker prints goes to the standard error, with its name before each line.
 
 The first SIGINT, SIGTERM or SIGHUP stops: no more input is read, what runs finishes within --deadline, what waits \
-is returned. A second one (more than 250 ms later) forces: what runs is killed. A third ends the process. No command, \
+is returned. SIGINT and SIGHUP stay ignored where they were ignored at the start, as by nohup. A second one (more than 250 ms later) forces: what runs is killed. A third ends the process. No command, \
 no worker and nothing they started outlives the run, also when ebbtide itself is killed.";
 
 fn after_long_help() -> String {
@@ -289,10 +289,12 @@ Details:
   json          fields: id input outcome exit_code signal stdout stderr attempts waited_ms ran_ms
                 outcomes: completed failed panicked cancelled timed_out killed crashed
                 abandoned returned
+  stdout        that was closed before the start (>&-) is /dev/null to us: what is printed is gone
+                and that is no error; one whose reader goes later is (74)
   left-overs    what a command leaves running in its process group is killed when it ends
-  --joblog      tells what ended, not what was printed: after a SIGKILL of ebbtide itself outputs
-                that still waited for their turn are gone, and --resume does not run their
-                commands again
+  --joblog      tells what was printed: after a SIGKILL of ebbtide itself, or a full disk, no
+                output is missing, and commands whose output still waited for its turn run again
+                when the run is resumed. What prints nothing is logged as soon as it has ended
   --halt        the lines that were not run are left to resume, so the exit code is 10, unless
                 none is left (1)
 
@@ -306,10 +308,9 @@ With --worker:
   a dead worker costs what it was running: crashed, or killed where we ended it (--timeout,
                 --memory-hard). What it had not begun goes to another
   no worker     that can be started at all ends the run (14) before anything is read
-  environment   workers have PATH HOME USER LOGNAME SHELL LANG LC_* TZ TMPDIR PYTHONPATH of ours,
-                and what --env names
-  --joblog      tells what was printed: after a SIGKILL of ebbtide itself no result is missing,
-                and what ended without a row comes a second time";
+  environment   workers have PATH HOME USER LOGNAME SHELL LANG LC_* TZ TMPDIR PYTHONPATH
+                NODE_PATH of ours, and what --env names
+  --joblog      here, too, what ended without a row comes a second time";
 
 const EXAMPLES: &str = "\
 Examples:

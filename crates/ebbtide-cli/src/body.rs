@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use ebbtide::process::SpawnError;
 use ebbtide::{CancelReason, CancelToken, Cancelled, Context, Crashed, Killed, Stateless};
 
-use crate::args::Halt;
+use crate::args::{Format, Halt};
 use crate::bell::Bell;
-use crate::job::{Job, Outputs, Record};
+use crate::job::{Job, Kept, Outputs, Record};
 use crate::joblog::Row;
 use crate::ledger::Ledger;
 use crate::runner::{Asks, Attempt, Budget, Keep, Launcher, Verdict, attempt};
@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) template: Template,
     pub(crate) launcher: Launcher,
     pub(crate) log: Option<Arc<Ledger>>,
+    /// When a row may be written.
+    pub(crate) format: Format,
     pub(crate) stopper: Arc<Stopper>,
     pub(crate) window: Arc<Window>,
     pub(crate) budget: Budget,
@@ -51,6 +53,7 @@ struct End {
     verdict: Verdict,
     /// Asked by its own --timeout, not by a stop.
     timed_out: Timed,
+    output: Kept,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +62,7 @@ enum Timed {
     NotOut,
 }
 
-/// Runs the task, logs it, leaves its record with `job`. The pool makes the outcome of what is returned.
+/// Runs the task, leaves its record with `job` and in it its row for the job log, where that is not written yet. The pool makes the outcome of what is returned.
 pub(crate) fn run(
     shared: &Shared,
     job: &Job,
@@ -76,9 +79,9 @@ pub(crate) fn run(
         Some(CancelReason::Timeout) => Timed::Out,
         _ => Timed::NotOut,
     };
-    let end = End { verdict, timed_out };
+    let end = End { verdict, timed_out, output: record.output };
     if end.is_over() {
-        log(shared, job, &argv, end, &record, wall);
+        record.row = log(shared, row(job, &argv, end, &record, wall), &record);
     }
     if end.is_failure() {
         shared.stopper.halt(shared.halt);
@@ -91,8 +94,12 @@ pub(crate) fn run(
 }
 
 impl End {
-    /// Whether the task is done for good: what our own stop ended is not.
+    /// Whether the task is done for good: what our own stop ended is not, nor what wrote something that nobody will see.
     fn is_over(self) -> bool {
+        self.output == Kept::Whole && self.ended_by_itself()
+    }
+
+    fn ended_by_itself(self) -> bool {
         match self.verdict {
             Verdict::Completed | Verdict::Failed | Verdict::Crashed => true,
             Verdict::Cancelled | Verdict::Killed => self.timed_out == Timed::Out,
@@ -100,7 +107,7 @@ impl End {
     }
 
     fn is_failure(self) -> bool {
-        self.is_over() && self.verdict != Verdict::Completed
+        self.ended_by_itself() && (self.verdict != Verdict::Completed || self.output == Kept::Lost)
     }
 }
 
@@ -170,15 +177,26 @@ fn not_started(record: &mut Record, error: &SpawnError) -> Verdict {
 fn take(record: &mut Record, done: Attempt) -> Verdict {
     record.exit_code = done.exit_code;
     record.signal = done.signal;
-    let lost = done.stdout.lost().or(done.stderr.lost());
-    record.problem = lost.map(|error| format!("its output could not be kept: {error}"));
-    record.outputs = Some(Outputs { stdout: done.stdout, stderr: done.stderr });
+    let outputs = Outputs { stdout: done.stdout, stderr: done.stderr };
+    record.problem = outputs.lost().map(|error| format!("its output could not be kept: {error}"));
+    record.output = if record.problem.is_some() { Kept::Lost } else { Kept::Whole };
+    record.outputs = (record.output == Kept::Whole).then_some(outputs);
     done.verdict
 }
 
-fn log(shared: &Shared, job: &Job, argv: &[OsString], end: End, record: &Record, started: SystemTime) {
-    let Some(log) = &shared.log else { return };
-    let row = Row {
+/// A row says that the output was printed. Where there is none to print it is written before the task counts as ended, so that what only has
+/// effects is as rarely done twice as can be; else it is given back, for whoever prints.
+fn log(shared: &Shared, row: Row, record: &Record) -> Option<Row> {
+    let log = shared.log.as_ref()?;
+    if !record.prints(shared.format) {
+        log.add(&row);
+        return None;
+    }
+    Some(row)
+}
+
+fn row(job: &Job, argv: &[OsString], end: End, record: &Record, started: SystemTime) -> Row {
+    Row {
         seq: job.seq,
         started,
         ran: record.ran,
@@ -193,8 +211,7 @@ fn log(shared: &Shared, job: &Job, argv: &[OsString], end: End, record: &Record,
         },
         signal: record.signal.unwrap_or(0),
         command: quoted(argv),
-    };
-    log.add(&row);
+    }
 }
 
 /// A command tells its failure itself; what happened around it only we can tell.
@@ -218,19 +235,15 @@ fn keep_count(shared: &Shared, end: End, record: &Record) {
     if end.verdict == Verdict::Killed && end.timed_out == Timed::NotOut {
         shared.stopper.count_killed();
     }
-    if record
-        .outputs
-        .as_ref()
-        .is_some_and(|outputs| outputs.stdout.lost().or(outputs.stderr.lost()).is_some())
-    {
+    if end.output == Kept::Lost {
         shared.stopper.stop(Cause::Output);
     }
 }
 
 fn outcome(end: End, record: &Record) -> Result<(), Box<dyn Error + Send + Sync>> {
     match end.verdict {
-        Verdict::Completed => Ok(()),
-        Verdict::Failed => {
+        Verdict::Completed if end.output == Kept::Whole => Ok(()),
+        Verdict::Completed | Verdict::Failed => {
             let how = match (&record.problem, record.exit_code) {
                 (Some(problem), _) => problem.clone(),
                 (None, code) => format!("exit code {}", code.unwrap_or(-1)),

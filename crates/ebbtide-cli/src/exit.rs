@@ -36,7 +36,7 @@ pub(crate) const TABLE: &[Row] = &[
     Row { code: START, meaning: "the pool, its guardian or its workers could not be started" },
     Row { code: ABANDONED, meaning: "a task was abandoned" },
     Row { code: FORCED, meaning: "forced by a second signal" },
-    Row { code: IO, meaning: "input or output: unreadable input, closed stdout, full disk" },
+    Row { code: IO, meaning: "input or output: unreadable input, a stdout whose reader has gone, full disk" },
     Row { code: NOT_FOUND, meaning: "COMMAND was not found or cannot be executed" },
 ];
 

@@ -3,6 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::args::Format;
+use crate::joblog::Row;
 use crate::runner::Capture;
 use crate::workers::Tries;
 
@@ -32,10 +34,14 @@ pub(crate) struct Record {
     pub(crate) exit_code: Option<i32>,
     /// Of the last attempt.
     pub(crate) signal: Option<i32>,
-    /// Of the last attempt; none when no command was started.
+    /// Of the last attempt; none when no command was started, or not all of it could be kept: a part of it would pass for the whole.
     pub(crate) outputs: Option<Outputs>,
     /// Why a command could not be started or its output not be kept.
     pub(crate) problem: Option<String>,
+    /// Whether all of the last attempt's output was kept.
+    pub(crate) output: Kept,
+    /// Of a command: its row in the job log, to be written once its output is printed.
+    pub(crate) row: Option<Row>,
     /// What is known of a task that was for a worker process; its result is what `outputs` has as standard output.
     pub(crate) reply: Option<Reply>,
 }
@@ -63,6 +69,14 @@ impl std::fmt::Display for Problem {
             (name, message) => write!(f, "{name}: {message}"),
         }
     }
+}
+
+/// Whether what was written is there to be printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Whole,
+    /// The disk was full, say. The task is not done, whatever its exit code.
+    Lost,
 }
 
 /// What a command wrote.
@@ -93,6 +107,13 @@ impl Job {
     }
 }
 
+impl Outputs {
+    /// Why not all of it could be kept.
+    pub(crate) fn lost(&self) -> Option<&std::io::Error> {
+        self.stdout.lost().or(self.stderr.lost())
+    }
+}
+
 impl Record {
     /// Before anything was started.
     pub(crate) fn empty() -> Record {
@@ -104,8 +125,16 @@ impl Record {
             signal: None,
             outputs: None,
             problem: None,
+            output: Kept::Whole,
+            row: None,
             reply: None,
         }
+    }
+
+    /// Whether there is something to print.
+    pub(crate) fn prints(&self, format: Format) -> bool {
+        let written = |outputs: &Outputs| outputs.stdout.total() + outputs.stderr.total();
+        format == Format::Json || self.outputs.as_ref().map_or(0, written) > 0
     }
 
     /// How many of its outputs are files.

@@ -37,8 +37,28 @@ pub(crate) fn note(text: impl std::fmt::Display) {
 
 /// Says something that went wrong; nobody may be listening, which is no error of the run.
 pub(crate) fn say(text: impl std::fmt::Display) {
-    let text = format!("ebbtide: {text}\n");
+    let text = format!("ebbtide: {}\n", harmless(&text.to_string()));
     beside_the_bar(|| drop(std::io::stderr().lock().write_all(text.as_bytes())));
+}
+
+/// Texts of workers and names from the input are in our messages: nothing that moves a cursor or does more, and no line that begins as ours do.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for (index, line) in text.lines().enumerate() {
+        if index > 0 {
+            shown.push('\n');
+        }
+        if index > 0 && !line.starts_with("  ") {
+            shown.push_str("  ");
+        }
+        shown.extend(line.chars().map(tame));
+    }
+    shown
+}
+
+/// A character that does nothing but stand there.
+pub(crate) fn tame(c: char) -> char {
+    if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }
 }
 
 /// A piece of input or a command for a message: short, one line, nothing that moves a cursor.
@@ -59,6 +79,12 @@ pub(crate) fn short(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_line_of_others_passes_for_ours() {
+        assert_eq!(harmless("a\x1b[2J\r\nebbtide: b\rc\n  d\n"), "a\u{fffd}[2J\n  ebbtide: b\u{fffd}c\n  d");
+        assert_eq!(harmless("\x1b]0;pwn\x07\u{9b}"), "\u{fffd}]0;pwn\u{fffd}\u{fffd}");
+    }
 
     #[test]
     fn what_is_shown_is_short_and_harmless() {

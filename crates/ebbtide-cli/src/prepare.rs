@@ -22,7 +22,7 @@ use crate::stop::Stopper;
 use crate::template::Template;
 use crate::window::Window;
 use crate::work::{Commands, Work};
-use crate::workers::{Answer, Heard, Requests, Seen, WorkerSpec, hire};
+use crate::workers::{Answer, Heard, Requests, Seen, WorkerSpec, hire, state_folder};
 use crate::{exit, messages, plan};
 
 /// A run that can begin.
@@ -107,7 +107,7 @@ struct Hired {
     work: Arc<Work>,
     stopper: Arc<Stopper>,
     window: Arc<Window>,
-    /// Of the printer, where that writes the rows.
+    /// Of the printer: it writes the rows of what it prints.
     ledger: Option<Arc<Ledger>>,
     heard: Option<Arc<Heard>>,
 }
@@ -118,10 +118,12 @@ fn commands(args: &RunArgs, log: Option<JobLog>) -> Result<Hired, Refusal> {
     raise_descriptor_limit(args)?;
     let pool = Arc::new(pool(args)?);
     let (window, stopper) = stopper(args, Crew::Commands(Arc::clone(&pool)))?;
+    let ledger = log.map(|log| Arc::new(Ledger::new(log, Arc::clone(&stopper))));
     let shared = Arc::new(Shared {
         template: template(args),
         launcher,
-        log: log.map(|log| Arc::new(Ledger::new(log, Arc::clone(&stopper)))),
+        log: ledger.clone(),
+        format: args.output,
         stopper: Arc::clone(&stopper),
         window: Arc::clone(&window),
         budget: Budget::default(),
@@ -131,16 +133,17 @@ fn commands(args: &RunArgs, log: Option<JobLog>) -> Result<Hired, Refusal> {
         halt: args.halt,
     });
     let work = Arc::new(Work::Commands(Commands { pool, shared, timeout: args.timeout }));
-    Ok(Hired { work, stopper, window, ledger: None, heard: None })
+    Ok(Hired { work, stopper, window, ledger, heard: None })
 }
 
 fn requests(args: &RunArgs, spec: &WorkerSpec, log: Option<JobLog>) -> Result<Hired, Refusal> {
     let start = Refusal::with(exit::START);
+    let state = state_folder(args, spec)?;
     // Before the limit is raised, here too.
     let guardian = Guardian::start().map_err(|error| start(&error))?;
     raise_descriptor_limit(args)?;
     let heard = Arc::new(Heard::new().map_err(|error| start(&error))?);
-    let pool = Arc::new(hire(args, spec, guardian, &heard)?);
+    let pool = Arc::new(hire(args, spec, guardian, &heard, state)?);
     let (window, stopper) = stopper(args, Crew::Workers(Arc::clone(&pool)))?;
     let work = Work::Workers(Requests {
         pool,

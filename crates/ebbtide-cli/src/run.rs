@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use ebbtide::{Completions, Outcome, Outcomes, Report, Shutdown};
 use rustix::event::{PollFd, PollFlags};
 
-use crate::args::RunArgs;
+use crate::args::{Format, RunArgs};
 use crate::clock::{self, millis};
 use crate::crew::Crew;
 use crate::exit::{self, Ending, Facts, Law};
 use crate::feed::{Fed, Feeder, Jobs, Unread};
-use crate::job::Job;
+use crate::job::{Job, Record};
 use crate::output::{Bytes, Printable, Printer};
 use crate::prepare::{self, Prepared};
 use crate::progress::Progress;
@@ -22,6 +22,9 @@ use crate::stop::{Cause, Deadline, Stage, Stopper};
 use crate::work::{Ended, Settled, Work};
 use crate::workers::{Answer, Beginning, Heard};
 use crate::{messages, report};
+
+/// So many commands that failed are named; the others are counted.
+const NAMED_MOST: u64 = 10;
 
 /// Runs it all and gives the exit code.
 pub(crate) fn run(args: &RunArgs) -> u8 {
@@ -55,7 +58,7 @@ fn work(args: &RunArgs, prepared: Prepared, begun: Instant) -> u8 {
         Err(error) => return cannot("start a thread", error),
     };
     let mut tally = Tally::default();
-    let mut fed = Fed::default();
+    let (mut fed, mut unseen) = (Fed::default(), 0);
     if heard.as_ref().map_or(Beginning::Ready, |heard| wait_for_workers(heard, &stopper)) != Beginning::Broken
     {
         let threads = settle(work, jobs, done).and_then(|ends| Ok((ends, start_feeding(feeder)?)));
@@ -64,15 +67,18 @@ fn work(args: &RunArgs, prepared: Prepared, begun: Instant) -> u8 {
             Err(error) => return cannot("start a thread", error),
         };
         let progress = if args.quiet { Progress::none() } else { Progress::on_a_terminal() };
-        let mut printing = Printing { printer, stopper: &stopper, progress, tally };
+        let mut printing =
+            Printing { printer, stopper: &stopper, progress, tally, format: args.output, nameless: 0 };
         ends.into_iter().for_each(|(job, ended)| printing.print(job, *ended));
         printing.progress.finish();
-        tally = printing.tally;
+        printing.count_the_nameless();
+        (tally, unseen) = (printing.tally, printing.printer.unseen());
         // The feeder does not panic; if it did, what it had accepted is still accounted for.
         let lost = |_| Fed { unread: Unread::Something, accepted: tally.ended(), ..Fed::default() };
         fed = feeding.join().unwrap_or_else(lost);
     }
-    let account = Account { begun, fed, tally, stopper: &stopper };
+    let tally = tally.without(unseen);
+    let account = Account { begun, fed, tally, unseen, stopper: &stopper, heard: heard.as_deref() };
     let code = account.close(&crew, report);
     if let (Some(heard), Some(telling)) = (heard, telling) {
         heard.close();
@@ -140,6 +146,9 @@ struct Printing<'a> {
     stopper: &'a Stopper,
     progress: Progress,
     tally: Tally,
+    format: Format,
+    /// Commands that failed, named or not.
+    nameless: u64,
 }
 
 /// The lines that have ended, counted beside the pool.
@@ -154,6 +163,11 @@ struct Tally {
 impl Tally {
     fn ended(&self) -> u64 {
         self.outcomes.total()
+    }
+
+    /// So many of those that completed were not printed: nobody has what they made.
+    fn without(self, unseen: u64) -> Tally {
+        Tally { outcomes: without(self.outcomes, unseen), ..self }
     }
 
     fn count(outcomes: &mut Outcomes, outcome: Outcome) {
@@ -171,6 +185,13 @@ impl Tally {
     }
 }
 
+fn without(mut outcomes: Outcomes, unseen: u64) -> Outcomes {
+    let unseen = unseen.min(outcomes.completed);
+    outcomes.completed -= unseen;
+    outcomes.failed += unseen;
+    outcomes
+}
+
 impl Printing<'_> {
     fn print(&mut self, job: Arc<Job>, ended: Ended) {
         let Ended { outcome, record, row } = ended;
@@ -183,11 +204,33 @@ impl Printing<'_> {
         if outcome == Outcome::Returned {
             self.tally.returned.push((job.seq, job.line.clone()));
         }
+        let failure = failure(&job, outcome, record.as_ref()).filter(|_| self.format == Format::Text);
         if let Err(error) = self.printer.add(Printable { job, record, outcome: outcome.as_str(), row }) {
             messages::say(format_args!("{error}; stopping: what runs may finish"));
             self.stopper.stop(Cause::Output);
         }
+        if let Some(failure) = failure {
+            self.nameless += 1;
+            if self.nameless <= NAMED_MOST {
+                messages::note(failure);
+            }
+        }
     }
+
+    fn count_the_nameless(&self) {
+        if self.nameless > NAMED_MOST {
+            let more = self.nameless - NAMED_MOST;
+            messages::note(format_args!("{more} more failed; --joblog and --output json name them all"));
+        }
+    }
+}
+
+/// What is said of a command that ended with an exit code: it may itself have said nothing, or not on what line. What could not be started, and
+/// what workers say, is told elsewhere.
+fn failure(job: &Job, outcome: Outcome, record: Option<&Record>) -> Option<String> {
+    let record = record.filter(|record| record.reply.is_none() && record.problem.is_none())?;
+    let code = record.exit_code.filter(|_| outcome == Outcome::Failed)?;
+    Some(format!("line {} ({}): exit code {code}", job.seq, messages::short(&job.line)))
 }
 
 /// Signals, for the rest of the process's life.
@@ -235,7 +278,10 @@ struct Account<'a> {
     begun: Instant,
     fed: Fed,
     tally: Tally,
+    /// Tasks that completed and could not be printed; the tally has them as failed.
+    unseen: u64,
     stopper: &'a Stopper,
+    heard: Option<&'a Heard>,
 }
 
 impl Account<'_> {
@@ -271,8 +317,10 @@ impl Account<'_> {
             ended.law_holds() && ended.queued + ended.running == 0 && self.fed.accepted == outcomes.total();
         let by_deadline = if state.deadline == Deadline::Missed { outcomes.cancelled } else { 0 };
         let killed_late = outcomes.killed - self.stopper.killed().min(outcomes.killed);
+        // All workers have gone: whoever had something to keep has tried.
+        let state_lost = self.heard.is_some_and(Heard::has_lost_state);
         Facts {
-            trouble: state.trouble,
+            trouble: state.trouble.or(state_lost.then_some(exit::IO)),
             law: if holds { Law::Holds } else { Law::Broken },
             ending: if state.stage == Stage::Forced { Ending::Forced } else { Ending::Ordered },
             abandoned: outcomes.abandoned,
@@ -305,7 +353,7 @@ impl Account<'_> {
             queued: ended.queued,
             running: ended.running,
             outcomes: self.tally.outcomes,
-            during: crew.during(ended, self.tally.during),
+            during: without(crew.during(ended, self.tally.during), self.unseen),
             rejected: ended.rejected,
             skipped: self.fed.skipped,
             unread: self.fed.unread == Unread::Something,

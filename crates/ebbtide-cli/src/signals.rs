@@ -43,10 +43,8 @@ impl Counter {
 
 /// Calls `act` for each signal that counts, on a thread of its own, for the rest of the process's life.
 pub(crate) fn listen(act: impl Fn(i32, Meaning) + Send + 'static) -> io::Result<()> {
-    let mut wanted = vec![SIGINT, SIGTERM];
-    if !ignored(SIGHUP) {
-        wanted.push(SIGHUP);
-    }
+    let mut wanted = vec![SIGTERM];
+    wanted.extend([SIGINT, SIGHUP].into_iter().filter(|signal| !ignored(*signal)));
     let mut signals = Signals::new(wanted)?;
     let listen = move || {
         let mut counter = Counter::default();
@@ -64,7 +62,7 @@ pub(crate) fn name(signal: i32) -> &'static str {
     signal_hook::low_level::signal_name(signal).unwrap_or("a signal")
 }
 
-/// Whether we were started with it ignored, as nohup does: then it stays ignored.
+/// Whether we were started with it ignored, as nohup does, or a shell behind `&`: then it stays ignored.
 fn ignored(signal: i32) -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

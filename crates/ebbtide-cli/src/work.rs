@@ -71,7 +71,9 @@ impl Work {
             Work::Commands(_) => {
                 let outcome =
                     finished.result.as_ref().map_or_else(|error| error.outcome(), |_| Outcome::Completed);
-                Settled::Ended(Box::new(Ended { outcome, record: job.take(), row: None }))
+                let mut record = job.take();
+                let row = record.as_mut().and_then(|record| record.row.take());
+                Settled::Ended(Box::new(Ended { outcome, record, row }))
             }
             Work::Workers(requests) => requests.settle(job, finished),
         }

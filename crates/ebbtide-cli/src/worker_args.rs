@@ -61,7 +61,8 @@ pub(crate) struct WorkerArgs {
 
     /// Keep what workers have learnt in a file of DIR: each gets the last snapshot, also that of an earlier run
     ///
-    /// For workers that give one (the SDKs say how).
+    /// For workers that give one (the SDKs say how). Each WORKER, as it is typed, has a folder of its own in DIR. That DIR can be written is
+    /// looked at before anything starts; a state that cannot be kept after all ends the run with 74.
     #[arg(long, value_name = "DIR", requires = "worker")]
     pub(crate) state_dir: Option<PathBuf>,
 

@@ -62,6 +62,16 @@ fn a_stop_finishes_what_runs_and_returns_what_waits() {
 }
 
 #[test]
+fn a_report_tells_the_grace_that_there_was() {
+    for (within, asked, had) in [(200, 5_000, 90), (200, 50, 50)] {
+        let pool = Pool::new(1);
+        let (within, asked) = (Duration::from_millis(within), Duration::from_millis(asked));
+        let report = pool.shutdown(Shutdown::drain().within(within).grace(asked)).wait().unwrap();
+        assert_eq!((report.deadline, report.grace), (within, Duration::from_millis(had)), "{report}");
+    }
+}
+
+#[test]
 fn an_abort_asks_and_then_abandons() {
     let pool = Pool::builder().workers(2..=2).build().unwrap();
     let (open, gate) = mpsc::channel::<()>();

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ebbtide::Outcome;
+
 use super::json;
 use super::sink::{OutputError, Patience, Sink};
 use crate::args::Format;
@@ -33,6 +35,7 @@ pub(crate) struct Printer {
     ledger: Option<Arc<Ledger>>,
     /// After the first failure nothing more is printed.
     state: State,
+    unseen: u64,
 }
 
 #[derive(Debug)]
@@ -50,7 +53,16 @@ enum State {
 impl Printer {
     pub(crate) fn of_ending(format: Format, window: Arc<Window>, patience: &Arc<Patience>) -> Printer {
         let (out, err) = (Sink::stdout(patience), Sink::stderr(patience));
-        Printer { format, order: Order::OfEnding, out, err, window, ledger: None, state: State::Prints }
+        Printer {
+            format,
+            order: Order::OfEnding,
+            out,
+            err,
+            window,
+            ledger: None,
+            state: State::Prints,
+            unseen: 0,
+        }
     }
 
     pub(crate) fn of_input(format: Format, window: Arc<Window>, patience: &Arc<Patience>) -> Printer {
@@ -73,10 +85,16 @@ impl Printer {
             Order::OfEnding => return self.print(ended),
             Order::OfInput { early, .. } => drop(early.insert(ended.job.order, ended)),
         }
+        let mut printed = Ok(());
         while let Some(ended) = self.due() {
-            self.print(ended)?;
+            printed = printed.and(self.print(ended));
         }
-        Ok(())
+        printed
+    }
+
+    /// How many tasks completed and could not be printed: their rows are missing, and they run again when the run is resumed.
+    pub(crate) fn unseen(&self) -> u64 {
+        self.unseen
     }
 
     fn due(&mut self) -> Option<Printable> {
@@ -94,6 +112,10 @@ impl Printer {
         };
         if printed.is_err() {
             self.state = State::Mute;
+        }
+        let prints = ended.record.as_ref().is_some_and(|record| record.prints(self.format));
+        if self.state == State::Mute && prints && ended.outcome == Outcome::Completed.as_str() {
+            self.unseen += 1;
         }
         // A row says that a result was printed: what nobody saw runs again when the run is resumed.
         if let (State::Prints, Some(ledger), Some(row)) = (&self.state, &self.ledger, &ended.row) {

@@ -11,10 +11,13 @@ use ebbtide::{Event, OutputSource, TaskId, WorkerId};
 use crate::bell::Bell;
 use crate::messages;
 use crate::output::Sink;
-use crate::stop::{Cause, Stopper};
+use crate::stop::{Cause, Stage, Stopper};
 
 /// Lines of workers that wait to be told; what comes faster than it is read is counted only.
 const LINES_MOST: usize = 10_000;
+
+/// How the library's complaints about this option begin.
+const OF_STATE_DIR: &str = "state_dir: ";
 
 /// Where events of the pool go.
 #[derive(Debug)]
@@ -36,6 +39,15 @@ struct Inner {
     alone: HashSet<TaskId>,
     /// The last cause that was told, so that five attempts at the same are told once.
     told: Option<Arc<str>>,
+    /// What a worker had learnt could not be kept.
+    state: StateDir,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum StateDir {
+    #[default]
+    Kept,
+    Lost,
 }
 
 /// Whether workers can be started at all.
@@ -84,7 +96,12 @@ impl Heard {
             Event::WorkerStartFailed { worker, cause } => {
                 News::StartFailed { worker: *worker, cause: Arc::clone(cause) }
             }
-            Event::LimitIgnored { why } => News::Warning(Arc::clone(why)),
+            Event::LimitIgnored { why } => {
+                if why.starts_with(OF_STATE_DIR) {
+                    inner.state = StateDir::Lost;
+                }
+                News::Warning(Arc::clone(why))
+            }
             Event::Broken { cause } => News::Broken(Arc::clone(cause)),
             _ => return,
         };
@@ -96,6 +113,11 @@ impl Heard {
     /// Whether the pool itself has tried the task a second time; asked once.
     pub(crate) fn tried_alone(&self, task: TaskId) -> bool {
         self.lock().alone.remove(&task)
+    }
+
+    /// Whether the state of a worker could not be kept.
+    pub(crate) fn has_lost_state(&self) -> bool {
+        self.lock().state == StateDir::Lost
     }
 
     /// Whether workers can be started, as far as known.
@@ -150,7 +172,9 @@ impl Heard {
             }
             News::Warning(why) => messages::say(in_our_words(&why)),
             News::StartFailed { worker, cause } => {
-                if self.is_new(&cause) {
+                // One that we ended ourselves while it started is no worker that cannot be started.
+                let ours = stopper.state().stage >= Stage::Aborting && cause.contains("the pool was aborted");
+                if !ours && self.is_new(&cause) {
                     let name = worker_name(worker.0);
                     messages::say(format_args!("{name} could not be started: {}", in_our_words(&cause)));
                 }
@@ -207,7 +231,7 @@ pub(super) fn worker_name(worker: u32) -> String {
 pub(super) fn in_our_words(text: &str) -> String {
     text.replace("retire_at(", "--memory-soft (")
         .replace("kill_at(", "--memory-hard (")
-        .replace("state_dir: ", "--state-dir: ")
+        .replace(OF_STATE_DIR, "--state-dir: ")
         .replace("raise kill_at", "raise --memory-hard")
         .replace(", or say where it is with `interpreter`", " and put it into the PATH")
 }
@@ -218,8 +242,7 @@ fn attributed(worker: WorkerId, source: OutputSource, text: &str) -> String {
         OutputSource::Stdout | OutputSource::Stderr => String::new(),
         logged => format!("{logged}: "),
     };
-    let harmless = |c: char| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
-    let text: String = text.chars().map(harmless).collect();
+    let text: String = text.chars().map(messages::tame).collect();
     format!("{}| {level}{text}\n", worker_name(worker.0))
 }
 

@@ -1,5 +1,6 @@
 //! The pool of workers as the options ask for it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ebbtide::process::Guardian;
@@ -18,12 +19,30 @@ pub(super) const POOL: &str = "run";
 /// moment.
 const STARTS_MOST: u32 = 2;
 
+/// The folder of what these workers learn, made and tried: that it cannot be written must not show after the work.
+pub(crate) fn state_folder(args: &RunArgs, spec: &WorkerSpec) -> Result<Option<PathBuf>, Refusal> {
+    let Some(folder) = &args.worker.state_dir else { return Ok(None) };
+    let folder = folder.join(spec.folder_name());
+    let tried = std::fs::create_dir_all(&folder).and_then(|()| {
+        // One byte: on a full disk a name alone may still have room.
+        tempfile::tempfile_in(&folder).and_then(|mut file| std::io::Write::write_all(&mut file, b" "))
+    });
+    match tried {
+        Ok(()) => Ok(Some(folder)),
+        Err(error) => Err(Refusal {
+            code: exit::IO,
+            why: format!("--state-dir: cannot write to {}: {error}", folder.display()),
+        }),
+    }
+}
+
 /// Builds the pool and begins to start its least workers.
 pub(crate) fn hire(
     args: &RunArgs,
     spec: &WorkerSpec,
     guardian: Guardian,
     heard: &Arc<Heard>,
+    state: Option<PathBuf>,
 ) -> Result<Workers, Refusal> {
     let (workers, asked, grace) = (args.workers(), &args.worker, args.grace());
     let mut command = spec.command(&args.command).concurrency(asked.concurrency);
@@ -61,7 +80,7 @@ pub(crate) fn hire(
     if let Some(memory) = memory(asked.memory_soft, asked.memory_hard)? {
         pool = pool.memory(memory);
     }
-    if let Some(folder) = &asked.state_dir {
+    if let Some(folder) = state {
         pool = pool.state_dir(folder);
     }
     pool.build().map_err(|error| Refusal { code: exit::START, why: in_our_words(&error.to_string()) })

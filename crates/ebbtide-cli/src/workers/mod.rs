@@ -10,7 +10,7 @@ mod tries;
 
 pub(crate) use answer::{Answer, Request};
 pub(crate) use heard::{Beginning, Heard};
-pub(crate) use hire::hire;
+pub(crate) use hire::{hire, state_folder};
 pub(crate) use requests::{Requests, Seen};
 pub(crate) use spec::WorkerSpec;
 pub(crate) use tries::Tries;

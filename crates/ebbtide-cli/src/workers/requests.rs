@@ -12,7 +12,7 @@ use super::heard::{Heard, in_our_words, worker_name};
 use crate::args::Halt;
 use crate::clock;
 use crate::crew::Workers;
-use crate::job::{Job, Outputs, Problem, Record, Reply};
+use crate::job::{Job, Kept, Outputs, Problem, Record, Reply};
 use crate::joblog::Row;
 use crate::messages;
 use crate::runner::{Budget, Capture, Keep};
@@ -60,6 +60,8 @@ enum End {
     Stopped,
     /// By our stop, with force.
     KilledAtStop,
+    /// It completed, and its result could not be kept until it was printed: it is not done.
+    Lost,
     /// It never began.
     NotBegun,
 }
@@ -132,8 +134,8 @@ impl Requests {
     fn close(
         &self,
         job: &Job,
-        outcome: Outcome,
-        end: End,
+        mut outcome: Outcome,
+        mut end: End,
         worker: Option<String>,
         what: Result<Vec<u8>, Problem>,
     ) -> Box<Ended> {
@@ -146,15 +148,18 @@ impl Requests {
         };
         drop(tries);
         let mut reply = Reply { worker, error: None };
-        match what {
-            Ok(line) => self.keep(job, &mut record, &line),
+        match what.and_then(|line| self.keep(&mut record, &line)) {
+            Ok(()) => {}
             Err(problem) => {
+                if record.output == Kept::Lost {
+                    (outcome, end) = (Outcome::Failed, End::Lost);
+                }
                 say(job, end, &problem, &reply);
                 reply.error = Some(problem);
             }
         }
         record.reply = Some(reply);
-        if matches!(end, End::Failed | End::FailedForGood) {
+        if matches!(end, End::Failed | End::FailedForGood | End::Lost) {
             self.stopper.halt(self.halt);
         }
         if end == End::KilledAtStop {
@@ -165,18 +170,21 @@ impl Requests {
     }
 
     /// Keeps a result until its turn to be printed.
-    fn keep(&self, job: &Job, record: &mut Record, line: &[u8]) {
+    fn keep(&self, record: &mut Record, line: &[u8]) -> Result<(), Problem> {
         let capture = || Capture::new(Keep::Everything, &BUDGET);
         let mut outputs = Outputs { stdout: capture(), stderr: capture() };
         outputs.stdout.push(line);
-        if let Some(error) = outputs.stdout.lost() {
-            messages::say(format_args!("line {}: its result could not be kept: {error}", job.seq));
+        if let Some(error) = outputs.lost() {
+            record.output = Kept::Lost;
             self.stopper.stop(Cause::Output);
+            let message = format!("its result could not be kept: {error}");
+            return Err(Problem { name: "NotKept".to_owned(), message, stack: String::new() });
         }
         record.outputs = Some(outputs);
         for _ in 0..record.spooled() {
             self.window.spooled();
         }
+        Ok(())
     }
 
     fn row(&self, job: &Job, end: End, record: &Record) -> Row {
@@ -310,7 +318,7 @@ mod tests {
         for end in [End::Completed, End::Failed, End::FailedForGood] {
             assert!(end.is_over());
         }
-        for end in [End::Stopped, End::KilledAtStop, End::NotBegun] {
+        for end in [End::Stopped, End::KilledAtStop, End::Lost, End::NotBegun] {
             assert!(!end.is_over());
         }
     }

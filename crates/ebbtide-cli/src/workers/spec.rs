@@ -55,6 +55,19 @@ impl WorkerSpec {
         &self.text
     }
 
+    /// What its folder in a --state-dir is called: readable, of bounded length, and another one for every other worker.
+    pub(crate) fn folder_name(&self) -> String {
+        const MOST: usize = 60;
+        let text = self.text.to_string_lossy();
+        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        let shown: String = text.chars().skip(text.chars().count().saturating_sub(MOST)).map(safe).collect();
+        // FNV-1a: the hashes of the standard library may be others in its next version.
+        let hash = self.text.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("{shown}-{hash:016x}")
+    }
+
     /// The command that starts it; `arguments` are the program's, or the interpreter's.
     pub(crate) fn command(&self, arguments: &[OsString]) -> WorkerCommand {
         let command = match &self.kind {
@@ -114,6 +127,15 @@ mod tests {
             let error = kind(wrong).unwrap_err();
             assert!(error.contains(why), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn the_folder_of_a_worker_is_its_own_and_has_a_bounded_name() {
+        let name = |text: &str| WorkerSpec::parse(OsStr::new(text)).unwrap().folder_name();
+        assert_eq!(name("node:a/b.js#f"), "node_a_b.js_f-9b98d88e41c4b72f");
+        assert_ne!(name("node:a/b.js"), name("node:a_b.js"));
+        let long = name(&format!("program:/{}/../x", "y/".repeat(500)));
+        assert!(long.len() < 80 && !long.contains('/') && long.contains("_x-"), "{long}");
     }
 
     #[test]

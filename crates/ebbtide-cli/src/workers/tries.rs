@@ -30,8 +30,10 @@ impl Tries {
         self.sent = Some(at);
     }
 
-    /// The worker that took the present attempt.
+    /// The worker that was sent the present attempt.
     pub(super) fn worker(&self) -> Option<u32> {
+        // The pool had chosen one also for a line that is no JSON, which was never sent.
+        self.sent?;
         self.watch.as_ref()?.worker().map(|worker| worker.0)
     }
 

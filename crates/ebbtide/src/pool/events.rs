@@ -130,7 +130,7 @@ pub enum Event {
         task: Option<TaskId>,
         /// Where it came from.
         source: OutputSource,
-        /// The line, cut at 8 KiB, without its end.
+        /// The line, without its end; cut at 8 KiB, and then with a `…` at its end. What came last may have had no end.
         text: String,
     },
     /// A worker process ended although nobody had asked it to, or was ended by force.

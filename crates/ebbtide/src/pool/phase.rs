@@ -205,6 +205,16 @@ impl Phase {
     }
 }
 
+/// The grace that there is within such a deadline, where so much was asked for.
+pub(crate) fn fitting(within: Duration, grace: Duration) -> Duration {
+    grace.min(usable(within) / 2)
+}
+
+/// The deadline less its reserve.
+fn usable(within: Duration) -> Duration {
+    within - within / 100 * RESERVE_PERCENT
+}
+
 impl Plan {
     fn new(ask: Ask, now: Moment) -> Self {
         let mut plan = Self {
@@ -228,12 +238,11 @@ impl Plan {
     }
 
     fn fit_grace(&mut self) {
-        self.grace = self.grace.min(self.usable() / 2);
+        self.grace = fitting(self.within, self.grace);
     }
 
-    /// The deadline less its reserve.
     fn usable(&self) -> Duration {
-        self.within - self.within / 100 * RESERVE_PERCENT
+        usable(self.within)
     }
 
     fn escalate_at(&self) -> Moment {

@@ -9,7 +9,7 @@ use super::{
     draft::Draft,
     drive::ask,
     events::Event,
-    phase::{Passage, Phase},
+    phase::{Passage, Phase, fitting},
     roster::Action,
     stats::{Stats, WorkerStats},
 };
@@ -276,7 +276,10 @@ impl<I: Isolation> Core<I> {
         now: Moment,
     ) -> Arc<Shared> {
         let (balance, generation) = (self.balance(control), control.roster.generation());
-        let mut draft = Draft::new(what.procedure(), mode, generation, limits, &balance, now);
+        // What is told is the grace that tasks will have. A rolling restart has no phases that cut it.
+        let grace = if mode.is_some() { fitting(limits.0, limits.1) } else { limits.1 };
+        let told = (limits.0, grace);
+        let mut draft = Draft::new(what.procedure(), mode, generation, told, &balance, now);
         for desk in control.desks.values() {
             draft.present(&desk.seat, desk.seat.look(now), now);
         }

@@ -55,7 +55,7 @@ pub struct Report {
     /// What it was allowed to take.
     #[serde(rename = "deadline_ms", with = "as_millis")]
     pub deadline: Duration,
-    /// Time between asking and abandoning.
+    /// Time between asking and abandoning: what was asked for, and at most half of the deadline less its reserve.
     #[serde(rename = "grace_ms", with = "as_millis")]
     pub grace: Duration,
     /// Why it did not do what was asked: superseded by something stronger, or replacements that did not start.

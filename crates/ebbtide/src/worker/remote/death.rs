@@ -44,14 +44,23 @@ impl Death {
             Some(Verdict::Task(guilty, reason)) if *guilty == task => {
                 let reason =
                     reason.as_ref().map_or_else(|| "it did not obey".to_owned(), ToString::to_string);
-                TaskError::killed(format!("it did not obey within its grace ({reason})"))
+                TaskError::killed(format!("it did not obey within {} ({reason})", self.patience()))
             }
             Some(Verdict::Aborted) => {
-                TaskError::killed("it did not obey within its grace (the pool was aborted)")
+                let patience = self.patience();
+                TaskError::killed(format!("it did not obey within {patience} (the pool was aborted)"))
             }
             Some(Verdict::Memory(why)) => TaskError::killed(Arc::clone(why)),
             _ if self.out_of_memory => TaskError::killed("memory: the kernel ended its worker at the cap"),
             _ => TaskError::crashed(self.crashed()),
+        }
+    }
+
+    /// How long it had to obey: SIGTERM comes at half of the grace, and SIGKILL to whom that does not end.
+    fn patience(&self) -> &'static str {
+        match (self.exit_code, self.signal) {
+            (Some(_), _) | (_, Some(15)) => "half of its grace",
+            _ => "its grace",
         }
     }
 
@@ -102,6 +111,22 @@ mod tests {
         assert_eq!(death.of_task(TaskId(4)).outcome(), Outcome::Killed);
         assert_eq!(death.of_task(TaskId(5)).outcome(), Outcome::Crashed);
         assert!(death.is_crash_for(TaskId(5)) && !death.is_crash_for(TaskId(4)));
+    }
+
+    #[test]
+    fn who_goes_at_half_of_the_grace_did_not_have_all_of_it() {
+        let task = TaskId(1);
+        for verdict in [Verdict::Task(task, Some(CancelReason::Timeout)), Verdict::Aborted] {
+            for (exit_code, signal, had) in [
+                (None, Some(15), "within half of its grace ("),
+                (Some(0), None, "within half of its grace ("),
+                (None, Some(9), "within its grace ("),
+                (None, None, "within its grace ("),
+            ] {
+                let death = Death { verdict: Some(verdict.clone()), exit_code, signal, ..Death::default() };
+                assert!(death.of_task(task).to_string().contains(had), "{death:?}");
+            }
+        }
     }
 
     #[test]

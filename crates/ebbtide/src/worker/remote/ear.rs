@@ -16,7 +16,9 @@ const CHUNK: usize = 64 << 10;
 /// So much is read of what comes after a fault; a socket holds less.
 const REST: usize = 4 << 20;
 /// A line is cut to so much.
-const LINE: usize = 8 << 10;
+pub(super) const LINE: usize = 8 << 10;
+/// Where something was cut off.
+pub(super) const CUT: char = '…';
 
 pub(super) struct Ear {
     pub(super) decoder: Decoder,
@@ -29,6 +31,8 @@ struct Output {
     source: OutputSource,
     /// The beginning of a line whose end has not come.
     begun: Vec<u8>,
+    /// More of that line came than is kept.
+    cut: bool,
 }
 
 /// What a look at the socket gave.
@@ -44,7 +48,7 @@ pub(super) enum Heard {
 
 impl Ear {
     pub(super) fn new(most: u32, stdout: Pipe, stderr: Pipe) -> Self {
-        let output = |pipe, source| Some(Output { pipe, source, begun: Vec::new() });
+        let output = |pipe, source| Some(Output { pipe, source, begun: Vec::new(), cut: false });
         Self {
             decoder: Decoder::with_limit(most),
             outputs: [output(stdout, OutputSource::Stdout), output(stderr, OutputSource::Stderr)],
@@ -101,19 +105,28 @@ impl Ear {
         for place in &mut self.outputs {
             let Some(output) = place else { continue };
             match output.pipe.read(&mut self.chunk[..]) {
-                Ok(0) => *place = None,
-                Ok(n) => {
+                Ok(n @ 1..) => {
                     let chunk = &self.chunk[..n];
                     wire.tail.add(chunk);
                     match &mut line {
                         Some(line) => output.split(chunk, line),
-                        None => output.begun.clear(),
+                        None => output.forget(),
                     }
                 }
                 Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(_) => *place = None,
+                Ok(_) | Err(_) => {
+                    if let Some(line) = &mut line {
+                        output.finish(line);
+                    }
+                    *place = None;
+                }
             }
         }
+    }
+
+    /// Nothing more is read: lines that were begun are told as they are.
+    pub(super) fn finish(&mut self, mut line: Line<'_>) {
+        self.outputs.iter_mut().flatten().for_each(|output| output.finish(&mut line));
     }
 }
 
@@ -125,16 +138,35 @@ impl Output {
         let mut rest = chunk;
         while let Some(at) = rest.iter().position(|&byte| byte == b'\n') {
             self.begin(&rest[..at]);
-            let line = String::from_utf8_lossy(&self.begun).trim_end_matches('\r').to_owned();
-            self.begun.clear();
-            tell(self.source, line);
+            self.tell(tell);
             rest = &rest[at + 1..];
         }
         self.begin(rest);
     }
 
+    fn forget(&mut self) {
+        self.begun.clear();
+        self.cut = false;
+    }
+
+    fn finish(&mut self, tell: &mut Line<'_>) {
+        if !self.begun.is_empty() {
+            self.tell(tell);
+        }
+    }
+
+    fn tell(&mut self, tell: &mut Line<'_>) {
+        let mut line = String::from_utf8_lossy(&self.begun).trim_end_matches('\r').to_owned();
+        if std::mem::take(&mut self.cut) {
+            line.push(CUT);
+        }
+        self.begun.clear();
+        tell(self.source, line);
+    }
+
     fn begin(&mut self, more: &[u8]) {
         let room = LINE.saturating_sub(self.begun.len());
+        self.cut |= more.len() > room;
         self.begun.extend_from_slice(&more[..more.len().min(room)]);
     }
 }

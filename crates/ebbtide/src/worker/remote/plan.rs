@@ -108,12 +108,18 @@ impl Plan {
         seed: Option<Snapshot>,
     ) -> Result<WorkerProcess, BoxError> {
         let seed = seed.and_then(|seed| seed.downcast::<Vec<u8>>().ok()).map(|seed| *seed);
-        let seed = seed.or_else(|| self.state.read());
+        let kept = if seed.is_none() { self.state.read() } else { None };
+        let from = self.state.file().filter(|_| kept.is_some());
+        let seed = seed.or(kept);
         // What a spare is built from is nothing.
         let spare = if seed.is_none() { self.spares.take() } else { None };
         let process = match spare {
             Some(spare) => spare,
-            None => boot::start(self, worker, seed)?,
+            // Whoever wrote that file may have been another worker, or another version: it must be found.
+            None => boot::start(self, worker, seed).map_err(|error| match from {
+                Some(file) => format!("given the state in {}: {error}", file.display()),
+                None => error,
+            })?,
         };
         self.spares.refill(self);
         Ok(process)

@@ -7,7 +7,7 @@ use ebbtide_worker::frame::{FLAG_NONE, Frame, FrameType, JSON, ids, meta};
 use super::{
     death::{Death, Verdict},
     desk::{Answer, Desk, Stage},
-    ear::{Ear, Heard},
+    ear::{CUT, Ear, Heard, LINE},
     frames,
     memory::Ruling,
     outgoing::{Left, Patience},
@@ -223,9 +223,7 @@ impl<I: Isolation> Reader<I> {
         if !desk.employer().is_heard() {
             return self.ear.listen(&desk.wire, patience, None);
         }
-        let mut tell = |source, text| {
-            desk.employer().tell(Notice::Output { worker: desk.seat().id, task: desk.shown(), source, text });
-        };
+        let mut tell = |source, text| desk.tell_line(source, text);
         self.ear.listen(&desk.wire, patience, Some(&mut tell))
     }
 
@@ -338,13 +336,15 @@ impl<I: Isolation> Reader<I> {
             wire.kill(Verdict::Leaving);
             exit = wire.kin.wait(AFTER_KILL);
         }
+        let mut tell = |source, text| self.desk.tell_line(source, text);
         for _ in 0..LAST_CHUNKS {
             let before = wire.tail.len();
-            self.ear.read_outputs(wire, None);
+            self.ear.read_outputs(wire, Some(&mut tell));
             if wire.tail.len() == before {
                 break;
             }
         }
+        self.ear.finish(&mut tell);
         // What it has started may hold its end of the socket: a driver that waits for somebody to read would wait for ever.
         wire.socket.hang_up();
         let (exit_code, signal) = match exit.map(|exit| exit.ended) {
@@ -364,6 +364,12 @@ impl<I: Isolation> Reader<I> {
 }
 
 impl<I: Isolation> Desk<I> {
+    fn tell_line(&self, source: OutputSource, text: String) {
+        if self.employer().is_heard() {
+            self.employer().tell(Notice::Output { worker: self.seat().id, task: self.shown(), source, text });
+        }
+    }
+
     /// True if there is something that only the driver does: it is idle, leaves, or waits for an answer.
     fn wants_driver(&self) -> bool {
         let book = self.book.lock();
@@ -393,7 +399,7 @@ impl<I: Isolation> Desk<I> {
                 }
             }
             FrameType::Progress => {
-                let text = String::from_utf8_lossy(meta_cut(frame.body)).into_owned();
+                let text = meta_cut(frame.body);
                 if self.shown() == Some(id) {
                     self.seat().set_progress(text);
                 }
@@ -480,7 +486,7 @@ impl<I: Isolation> Desk<I> {
             _ => OutputSource::Info,
         };
         let task = (frame.id != 0).then_some(TaskId(frame.id));
-        let text = String::from_utf8_lossy(meta_cut(frame.body)).into_owned();
+        let text = meta_cut(frame.body);
         self.employer().tell(Notice::Output { worker: self.seat().id, task, source, text });
     }
 
@@ -522,6 +528,10 @@ impl<I: Isolation> Desk<I> {
 }
 
 /// Of texts that a worker sends, as much as is shown.
-fn meta_cut(bytes: &[u8]) -> &[u8] {
-    &bytes[..bytes.len().min(8 << 10)]
+fn meta_cut(bytes: &[u8]) -> String {
+    let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(LINE)]).into_owned();
+    if bytes.len() > LINE {
+        text.push(CUT);
+    }
+    text
 }

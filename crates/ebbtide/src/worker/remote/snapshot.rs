@@ -33,6 +33,11 @@ impl State {
         Some(bytes)
     }
 
+    /// Its name.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
     pub(super) fn is_kept(&self) -> bool {
         self.file.is_some()
     }
