@@ -123,6 +123,7 @@ fn restart_under_load(kind: &Kind, restarts: usize) {
 }
 
 /// An interpreter that starts takes a core from those that serve, else: but not for long, and not where the machine would never give it back.
+#[expect(clippy::disallowed_methods, reason = "a thread that ends with the priority it could not take back")]
 fn a_replacement_starts_behind_those_that_serve() {
     let own = getpriority_process(None).unwrap();
     let takes_back = std::thread::spawn(move || {
