@@ -354,6 +354,42 @@ fn p_05_workers_that_cannot_be_started_break_the_pool_and_a_restart_repairs_it()
     ledger.close(&pool);
 }
 
+/// The minimum is there when a restart is over, however often that was tried; where it cannot be had, or not in time, the restart says so.
+#[test]
+fn p_05_a_restart_whose_new_workers_do_not_start_is_not_a_success() {
+    for restart in [Restart::drain(), Restart::stop(), Restart::abort()] {
+        let (fails, built) = (Arc::new(Mutex::new(0)), Count::new());
+        let (left, count) = (Arc::clone(&fails), built.clone());
+        let build = move |_: &ebbtide::WorkerInfo| {
+            count.up();
+            let mut left = left.lock().unwrap();
+            *left -= i32::from(*left > 0);
+            if *left > 0 { Err(Broke(8)) } else { Ok(1) }
+        };
+        let builder = Pool::builder().workers(2..=2).warm().restart_intensity(5, LONG).try_state(build);
+        let (pool, ledger) = (builder.build().unwrap(), Ledger::new());
+        until("both serve", || pool.stats().workers.idle == 2);
+        *fails.lock().unwrap() = 3;
+        let report = over(&pool.restart(restart.within(LONG)));
+        assert!(report.failed.is_none(), "the third serves: {report}");
+        assert_eq!(
+            (pool.stats().workers.alive, built.get() >= 6),
+            (2, true),
+            "two failed before it was over"
+        );
+        *fails.lock().unwrap() = i32::MAX;
+        let report = over(&pool.restart(restart.within(LONG)));
+        let why = report.failed.clone().unwrap_or_default();
+        assert!(why.contains("broke") && why.contains("number 8"), "{report}");
+        let report = over(&pool.restart(restart.within(Duration::from_millis(300))));
+        let why = report.failed.clone().unwrap_or_default();
+        assert!(why.contains("not ready by the deadline"), "it backs off still: {report}");
+        let under_way = pool.restart(restart.within(LONG));
+        ledger.close(&pool);
+        assert!(over(&under_way).failed.is_some(), "a shutdown ends it");
+    }
+}
+
 /// Four workers with one limit and jitter: they do not go together, capacity never drops, nothing is lost.
 #[test]
 fn p_09_workers_retire_one_after_the_other_and_lose_nothing() {
