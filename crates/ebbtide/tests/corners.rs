@@ -110,6 +110,35 @@ fn who_waits_for_room_gives_up_at_the_deadline_or_when_cancelled() {
     (busy.wait().unwrap(), waiting.wait().unwrap());
 }
 
+/// `?` wraps our error into the body's own: it obeyed all the same.
+#[test]
+fn a_body_that_obeys_with_an_error_of_its_own_has_obeyed() {
+    #[derive(Debug)]
+    struct Own(Option<Box<Own>>);
+    impl std::fmt::Display for Own {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("the body's own error")
+        }
+    }
+    impl std::error::Error for Own {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            self.0.as_deref().map_or(Some(&ebbtide::Cancelled), |inner| Some(inner))
+        }
+    }
+    let pool = Pool::new(1);
+    let deep = || Own(Some(Box::new(Own(None))));
+    let obeys = move |task: &Context<'_, Stateless>| {
+        while task.check().is_ok() {
+            std::thread::sleep(MILLI);
+        }
+        Err::<(), _>(deep())
+    };
+    let timed = pool.task("timed").timeout(5 * MILLI).submit_fallible(obeys).unwrap();
+    assert_eq!(timed.wait().unwrap_err().task().unwrap().outcome(), Outcome::TimedOut);
+    let failed = pool.submit_fallible(move |_| Err::<(), _>(deep())).unwrap().wait().unwrap_err();
+    assert!(failed.task().unwrap().downcast_ref::<Own>().is_some(), "nobody had asked: {failed}");
+}
+
 #[test]
 fn who_waits_for_the_end_hears_of_it_although_the_pool_was_dropped() {
     let pool = Pool::new(2);
