@@ -107,7 +107,8 @@ fn who_waits_for_room_gives_up_at_the_deadline_or_when_cancelled() {
     let stats = pool.stats();
     assert_eq!((stats.accepted, stats.rejected, stats.waiting_for_room), (2, 5, 0));
     latch.open();
-    (busy.wait().unwrap(), waiting.wait().unwrap());
+    busy.wait().unwrap();
+    waiting.wait().unwrap();
 }
 
 /// `?` wraps our error into the body's own: it obeyed all the same.
