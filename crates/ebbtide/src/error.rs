@@ -23,6 +23,12 @@ pub enum RejectReason {
     /// A scope on the last worker of its own pool: nobody would be left to run its tasks.
     #[error("waiting for the task would deadlock: the scope holds the last worker of its own pool")]
     WouldDeadlock,
+    /// The task's deadline passed before there was room for it.
+    #[error("its deadline passed before there was room for it")]
+    TimedOut,
+    /// The token that the task was put under was cancelled before there was room for it.
+    #[error("it was cancelled before there was room for it")]
+    Cancelled,
 }
 
 /// The pool did not accept a task; it never runs, and comes back with [`into_task`](Self::into_task).

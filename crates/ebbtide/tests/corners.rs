@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use ebbtide::{Outcome, Phase, Pool, Restart, Shutdown};
+use ebbtide::{
+    CancelToken, Context, Handle, Outcome, Phase, Pool, RejectReason, Restart, Shutdown, Stateless,
+    SubmitError,
+};
 use patience::{LONG, until};
 
 #[path = "support/latch.rs"]
@@ -53,6 +56,88 @@ fn a_restart_of_an_unused_pool_is_over_and_warms_its_minimum() {
         assert!(report.failed.is_none(), "{report}");
         assert_eq!(pool.stats().workers.alive, 2, "{restart:?}");
     }
+}
+
+/// On an idle pool a worker takes each at once, while the alarm that would end it is still on its way.
+#[test]
+fn a_task_whose_deadline_has_passed_never_begins() {
+    let pool = Pool::builder().workers(2..=2).queue(2_000).warm().build().unwrap();
+    until("both serve", || pool.stats().workers.idle == 2);
+    let ran = Arc::new(AtomicUsize::new(0));
+    let tasks: Vec<_> = (0..1_000)
+        .map(|_| {
+            let ran = Arc::clone(&ran);
+            pool.task("late").deadline(Duration::ZERO).submit(move |_| ran.fetch_add(1, SeqCst)).unwrap()
+        })
+        .collect();
+    let outcomes = tasks.into_iter().map(|task| task.wait().map_err(|error| error.task().unwrap().outcome()));
+    assert!(outcomes.into_iter().all(|outcome| outcome == Err(Outcome::TimedOut)));
+    assert_eq!((ran.load(SeqCst), pool.stats().outcomes.timed_out), (0, 1_000));
+}
+
+/// A submit that waits for room keeps to the task's own deadline and token, and gives the task back.
+#[test]
+fn who_waits_for_room_gives_up_at_the_deadline_or_when_cancelled() {
+    let (pool, latch) = (Pool::builder().workers(1..=1).queue(1).build().unwrap(), Latch::default());
+    let _opens = OpensAtLast(latch.clone());
+    let door = latch.clone();
+    let busy = pool.submit(move |_| door.pass()).unwrap();
+    until("it runs", || latch.came() == 1);
+    let waiting = pool.submit(|_| ()).unwrap();
+    let asynchronous = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let token = CancelToken::new();
+    let late = || pool.task("late").deadline(20 * MILLI);
+    let unwanted = || pool.task("unwanted").cancelled_by(&token);
+    let reason = |refused: Result<Handle<i32>, SubmitError<_>>| refused.unwrap_err().reason().clone();
+    let job = |_: &Context<'_, Stateless>| 1;
+    assert_eq!(reason(late().submit(job)), RejectReason::TimedOut);
+    assert_eq!(reason(asynchronous.block_on(late().submit_async(job))), RejectReason::TimedOut);
+    assert_eq!(reason(pool.task("late").deadline(Duration::ZERO).submit(job)), RejectReason::TimedOut);
+    std::thread::scope(|scope| {
+        let blocked = scope.spawn(|| reason(unwanted().submit(job)));
+        let pending = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            reason(runtime.block_on(unwanted().submit_async(job)))
+        });
+        until("both wait for room", || pool.stats().waiting_for_room == 2);
+        token.cancel();
+        assert_eq!(blocked.join().unwrap(), RejectReason::Cancelled);
+        assert_eq!(pending.join().unwrap(), RejectReason::Cancelled);
+    });
+    let stats = pool.stats();
+    assert_eq!((stats.accepted, stats.rejected, stats.waiting_for_room), (2, 5, 0));
+    latch.open();
+    busy.wait().unwrap();
+    waiting.wait().unwrap();
+}
+
+/// `?` wraps our error into the body's own: it obeyed all the same.
+#[test]
+fn a_body_that_obeys_with_an_error_of_its_own_has_obeyed() {
+    #[derive(Debug)]
+    struct Own(Option<Box<Own>>);
+    impl std::fmt::Display for Own {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("the body's own error")
+        }
+    }
+    impl std::error::Error for Own {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            self.0.as_deref().map_or(Some(&ebbtide::Cancelled), |inner| Some(inner))
+        }
+    }
+    let pool = Pool::new(1);
+    let deep = || Own(Some(Box::new(Own(None))));
+    let obeys = move |task: &Context<'_, Stateless>| {
+        while task.check().is_ok() {
+            std::thread::sleep(MILLI);
+        }
+        Err::<(), _>(deep())
+    };
+    let timed = pool.task("timed").timeout(5 * MILLI).submit_fallible(obeys).unwrap();
+    assert_eq!(timed.wait().unwrap_err().task().unwrap().outcome(), Outcome::TimedOut);
+    let failed = pool.submit_fallible(move |_| Err::<(), _>(deep())).unwrap().wait().unwrap_err();
+    assert!(failed.task().unwrap().downcast_ref::<Own>().is_some(), "nobody had asked: {failed}");
 }
 
 #[test]

@@ -26,13 +26,14 @@ const LAYERS: [&[&str]; 8] = [
 ];
 
 /// The decisions there are. A new one is added here; one that loses its first line is missed.
-const DECISIONS: [&str; 10] = [
+const DECISIONS: [&str; 11] = [
     "app/order.rs",
     "app/plan.rs",
     "http/verdict.rs",
     "pool/ledger.rs",
     "pool/phase.rs",
     "pool/roster.rs",
+    "pool/roster/failures.rs",
     "report/critical.rs",
     "schedule/timetable.rs",
     "worker/remote/death.rs",

@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("a_timeout_that_is_honoured_is_timed_out", B, a_timeout_that_is_honoured_is_timed_out),
     ("a_timeout_counts_from_the_start", B, a_timeout_counts_from_the_start),
     ("a_task_sent_ahead_is_cancelled_and_never_begins", B, a_task_sent_ahead_is_cancelled_and_never_begins),
+    ("a_task_whose_deadline_has_passed_is_never_sent", B, a_task_whose_deadline_has_passed_is_never_sent),
     ("a_deaf_task_that_returns_in_time_is_completed", B, a_deaf_task_that_returns_in_time_is_completed),
 };
 
@@ -194,5 +195,16 @@ fn a_deaf_task_that_returns_in_time_is_completed() {
         gate.open();
         assert_eq!(value(task), gate.path());
         rig.close();
+    });
+}
+
+fn a_task_whose_deadline_has_passed_is_never_sent() {
+    each(|kind| {
+        let (rig, notes) = (Rig::new(&kind, 2..=2), fresh("notes"));
+        let late = |n| rig.pool.task("late").deadline(Duration::ZERO).submit(ask("note", json!([notes, n])));
+        let tasks: Vec<_> = (0..200).map(|n| rig.note(late(n).unwrap())).collect();
+        tasks.into_iter().for_each(|task| drop(ended(task, Outcome::TimedOut)));
+        assert!(!notes.exists(), "{:?}", lines(&notes));
+        assert_eq!(rig.close().outcomes.timed_out, 200);
     });
 }

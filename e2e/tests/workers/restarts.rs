@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use ebbtide::{Outcome, Restart};
+use ebbtide::{Outcome, RejectReason, Restart};
 use serde_json::json;
 
 use crate::alone::{B, Test};
-use crate::kinds::each;
-use crate::rig::{Rig, ended, value};
-use crate::tools::{Gate, LONG};
+use crate::kinds::{each, node};
+use crate::rig::{Rig, ask, ended, value};
+use crate::tools::{Gate, LONG, file};
 
 /// Every test of this file.
 pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("w_01_restart_drain_finishes_all_that_waits", B, w_01_restart_drain_finishes_all_that_waits),
     ("w_02_restart_stop_returns_what_has_not_begun", B, w_02_restart_stop_returns_what_has_not_begun),
+    ("a_restart_whose_new_workers_do_not_start_says_so", B, a_restart_whose_new_workers_do_not_start_says_so),
     ("w_03_restart_abort_ends_a_busy_loop_and_nothing_comes_back_to_life", B, w_03_restart_abort_ends_a_busy_loop_and_nothing_comes_back_to_life),
 };
 
@@ -71,4 +72,31 @@ fn w_03_restart_abort_ends_a_busy_loop_and_nothing_comes_back_to_life() {
         let report = rig.close();
         assert_eq!((report.outcomes.killed, report.outcomes.completed), (1, 1));
     });
+}
+
+/// The file of the worker is spoilt while it serves: the restart that would load it says what is wrong with it, and so does the pool.
+fn a_restart_whose_new_workers_do_not_start_says_so() {
+    for restart in [Restart::drain(), Restart::stop(), Restart::abort()] {
+        let good = "module.exports = request => request[1];";
+        let script = file("spoilt.js", good);
+        let kind = node();
+        let command = ebbtide::WorkerCommand::node(&script);
+        let rig =
+            Rig::with(&kind.with(|_| command), |pool| pool.workers(2..=2).warm().restart_intensity(2, LONG));
+        assert_eq!(rig.call("echo", 1), json!(1));
+        std::fs::write(&script, "module.exports = request =>").unwrap();
+        let report = rig.pool.restart(restart.within(LONG)).wait().unwrap();
+        let why = report.failed.clone().unwrap_or_default();
+        assert!(why.contains("SyntaxError"), "{report}");
+        let refused = rig.pool.submit(ask("echo", 1)).unwrap_err();
+        assert!(
+            matches!(refused.reason(), RejectReason::Broken(cause) if cause.contains("SyntaxError")),
+            "{refused}"
+        );
+        std::fs::write(&script, good).unwrap();
+        let report = rig.pool.restart(restart.within(LONG)).wait().unwrap();
+        assert!(report.failed.is_none(), "{report}");
+        assert_eq!(rig.call("echo", 2), json!(2));
+        rig.close();
+    }
 }

@@ -82,7 +82,7 @@
 //! | 10 | something is left to resume: returned tasks |
 //! | 17 | a stop failed, panicked or hung, or a resource was kept open |
 //! | 14 | it never served: a start failed, or was called off |
-//! | 1 | some task failed, panicked, crashed or timed out, or a component did |
+//! | 1 | some task failed, panicked, crashed, timed out or was killed before the stop, or a component did |
 //! | 0 | everything ended as it should |
 //!
 //! [`App::plan`](crate::App::plan) tells the order and the worst-case time without starting anything; offer it as `--plan`.

@@ -212,6 +212,10 @@ impl<I: Isolation> Gate<I> for DueGate<'_, I> {
         self.0.leave_line(ticket);
     }
 
+    fn gives_up(&self) {
+        self.0.count_rejected();
+    }
+
     fn wrap(&self, task: &TaskInfo<'_>) -> Option<Wrap> {
         self.0.wrap(task)
     }

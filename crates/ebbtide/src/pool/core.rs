@@ -250,6 +250,10 @@ impl<I: Isolation> Gate<I> for Core<I> {
         self.apply(effect);
     }
 
+    fn gives_up(&self) {
+        self.count_rejected();
+    }
+
     fn wrap(&self, task: &TaskInfo<'_>) -> Option<Wrap> {
         let span = super::trace::span(&self.config.name, task);
         let own = self.config.decorator.as_ref().map(|decorate| decorate(task));

@@ -452,7 +452,6 @@ impl<I: Isolation> Core<I> {
             todo.push(Do::Release);
             self.close_intake(RejectReason::Terminated, todo);
         }
-        let warm = control.shut || control.roster.is_warm();
         let mut open = Vec::new();
         for mut procedure in std::mem::take(&mut control.procedures) {
             let over = match procedure.what {
@@ -461,11 +460,7 @@ impl<I: Isolation> Core<I> {
                 What::Crew(lane) => {
                     let gone =
                         control.crew(lane).is_none_or(|crew| crew.passage.phase() == Phase::Terminated);
-                    let late = now >= procedure.due;
-                    if gone && !warm && late {
-                        procedure.draft.fail("the new workers were not ready by the deadline");
-                    }
-                    gone && (warm || late)
+                    gone && restored(control, &mut procedure, now)
                 }
             };
             if over {
@@ -529,6 +524,21 @@ impl<I: Isolation> Core<I> {
             (due, Alarm::at(due, ring))
         });
     }
+}
+
+/// True if a restart whose old workers are gone waits for nothing more: the new ones serve, or it is known that they do not, or will not in time.
+fn restored(control: &Control, procedure: &mut Procedural, now: Moment) -> bool {
+    let roster = &control.roster;
+    if let Some(cause) = roster.broken() {
+        procedure.draft.fail(format!("the pool broke: {cause}"));
+    } else if control.shut || roster.is_warm() {
+        return true;
+    } else if now >= procedure.due {
+        procedure.draft.fail("the new workers were not ready by the deadline");
+    } else {
+        return false;
+    }
+    true
 }
 
 /// What is left of the grace of a generation that was just aborted.

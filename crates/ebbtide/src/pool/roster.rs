@@ -8,6 +8,8 @@
 //! minimum that was ever started) or while tasks wait unserved, somebody is being started, unless the pool is broken, backs off or
 //! is at its maximum.
 
+mod failures;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -70,6 +72,8 @@ pub(crate) struct Roster {
     failures: VecDeque<Moment>,
     backoff_until: Option<Moment>,
     failed_in_a_row: u32,
+    /// How many of the present lane have become ready since it began, or since somebody did not.
+    arrived: usize,
     abandoned: usize,
     /// Workers that wait for tasks of their own pool.
     blocked: usize,
@@ -85,6 +89,8 @@ struct Member {
     stage: Stage,
     due: Option<RetireReason>,
     handing_over: bool,
+    /// It leaves as soon as it has given its state.
+    overdue: bool,
     old_at: Option<Moment>,
 }
 
@@ -113,6 +119,7 @@ impl Roster {
             failures: VecDeque::new(),
             backoff_until: None,
             failed_in_a_row: 0,
+            arrived: 0,
             abandoned: 0,
             blocked: 0,
             broken: None,
@@ -129,11 +136,10 @@ impl Roster {
         self.generation
     }
 
-    /// True if the minimum is there and serves (or cannot be had just now).
+    /// True if the minimum of the present generation serves, or has: where each serves for one task only, they never all do at once.
     pub(crate) fn is_warm(&self) -> bool {
         let serving = |member: &&Member| member.lane == self.lane && member.stage == Stage::Serving;
-        let serving = self.members.values().filter(serving).count();
-        serving >= self.floor || self.broken.is_some() || self.backoff_until.is_some()
+        self.arrived >= self.floor || self.members.values().filter(serving).count() >= self.floor
     }
 
     pub(crate) fn broken(&self) -> Option<&Arc<str>> {
@@ -174,6 +180,7 @@ impl Roster {
             // It was started before the rolling restart began.
             member.due = Some(RetireReason::Rolling);
         }
+        self.arrived += usize::from(member.lane == self.lane);
         self.failed_in_a_row = 0;
         if let Some(old) = replaces {
             self.retire(old, None, &mut actions);
@@ -183,46 +190,6 @@ impl Roster {
             self.floor = self.floor.max(serving.min(self.min));
         }
         actions
-    }
-
-    pub(crate) fn start_failed(&mut self, id: WorkerId, cause: &Arc<str>, now: Moment) -> Vec<Action> {
-        let mut actions = Vec::new();
-        let Some(member) = self.members.remove(&id) else { return actions };
-        if let Stage::Starting { replaces: Some(old) } = member.stage
-            && let Some(old) = self.members.get_mut(&old)
-        {
-            // It serves on; the next review tries again.
-            old.handing_over = false;
-        }
-        self.note_failure(cause, now, &mut actions);
-        actions
-    }
-
-    /// A worker ended by itself before it had done anything: as bad as one that did not start.
-    pub(crate) fn died_young(&mut self, cause: &Arc<str>, now: Moment) -> Vec<Action> {
-        let mut actions = Vec::new();
-        self.note_failure(cause, now, &mut actions);
-        actions
-    }
-
-    fn note_failure(&mut self, cause: &Arc<str>, now: Moment, actions: &mut Vec<Action>) {
-        self.failed_in_a_row += 1;
-        self.failures.push_back(now);
-        let since = now.minus(self.settings.period);
-        while self.failures.front().is_some_and(|failure| *failure < since) {
-            self.failures.pop_front();
-        }
-        let mut pause = self.backoff();
-        if self.failures.len() > self.settings.intensity as usize {
-            pause = self.settings.backoff_max;
-            if self.rolling {
-                self.give_up_rolling(cause, actions);
-            }
-            if self.nobody_serves() {
-                self.break_down(cause, actions);
-            }
-        }
-        self.backoff_until = Some(now.plus(pause));
     }
 
     /// A worker has reached a limit.
@@ -236,14 +203,34 @@ impl Roster {
         self.review(unserved)
     }
 
-    /// The same, and it cannot wait for its replacement: it leaves now. Not while replacements do not start, or nobody would serve.
+    /// The same, and it cannot wait for its replacement: it leaves now, or once it has given its state. Not while replacements do not
+    /// start, or nobody would serve.
     pub(crate) fn due_now(&mut self, id: WorkerId, why: RetireReason, unserved: Unserved<'_>) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.failed_in_a_row == 0 {
-            self.retire(id, Some(why), &mut actions);
+            self.leave_early(id, why, &mut actions);
         }
         actions.extend(self.review(unserved));
         actions
+    }
+
+    fn leave_early(&mut self, id: WorkerId, why: RetireReason, actions: &mut Vec<Action>) {
+        let follows = |member: &Member| member.stage == Stage::Starting { replaces: Some(id) };
+        let has_given = self.members.values().any(follows);
+        let starts = !self.shut && self.broken.is_none() && self.backoff_until.is_none();
+        let gives = self.settings.handover == Handover::NewFirstFromSnapshot && starts && !has_given;
+        let Some(member) = self.members.get_mut(&id).filter(|member| member.stage == Stage::Serving) else {
+            return;
+        };
+        if !gives {
+            return self.retire(id, Some(why), actions);
+        }
+        member.due.get_or_insert(why);
+        member.overdue = true;
+        // The surge does not count: it takes no more tasks, and gives its place away.
+        if !std::mem::replace(&mut member.handing_over, true) {
+            actions.push(Action::Snapshot { id });
+        }
     }
 
     pub(crate) fn snapshot_taken(&mut self, id: WorkerId) -> Vec<Action> {
@@ -252,6 +239,9 @@ impl Roster {
             && !self.members.values().any(|member| member.stage == Stage::Starting { replaces: Some(id) })
         {
             self.start(Some(id), Some(id), &mut actions);
+        }
+        if self.members.get(&id).is_some_and(|member| member.overdue) {
+            self.retire(id, None, &mut actions);
         }
         actions
     }
@@ -370,7 +360,7 @@ impl Roster {
         self.stop_rolling("superseded by a stronger restart", &mut actions);
         self.generation += 1;
         self.old_lane = Some(std::mem::replace(&mut self.lane, lane));
-        self.floor = self.min;
+        (self.floor, self.arrived) = (self.min, 0);
         self.settle_old();
         actions
     }
@@ -394,13 +384,6 @@ impl Roster {
         for member in self.members.values_mut() {
             (member.due, member.handing_over, member.old_at) = (None, false, None);
         }
-    }
-
-    fn repair(&mut self) {
-        self.broken = None;
-        self.failures.clear();
-        self.backoff_until = None;
-        self.failed_in_a_row = 0;
     }
 
     /// Members that stay: not leaving, not being replaced by somebody who is here already.
@@ -530,7 +513,8 @@ impl Roster {
         // A late helper of an old lane belongs to the generation it helps.
         let generation = if lane == self.lane { self.generation } else { self.generation - 1 };
         let stage = Stage::Starting { replaces };
-        let member = Member { lane, generation, stage, due: None, handing_over: false, old_at: None };
+        let member =
+            Member { lane, generation, stage, due: None, handing_over: false, overdue: false, old_at: None };
         self.members.insert(id, member);
         actions.push(Action::Start { id, lane, generation, from });
     }
@@ -557,30 +541,10 @@ impl Roster {
         }
     }
 
-    fn give_up_rolling(&mut self, cause: &Arc<str>, actions: &mut Vec<Action>) {
-        self.stop_rolling(&format!("replacements did not start: {cause}"), actions);
-        for member in self.members.values_mut().filter(|member| member.due == Some(RetireReason::Rolling)) {
-            member.due = None;
-        }
-    }
-
     fn stop_rolling(&mut self, why: &str, actions: &mut Vec<Action>) {
         if std::mem::take(&mut self.rolling) {
             actions.push(Action::RollOver { failed: Some(why.into()) });
         }
-    }
-
-    fn break_down(&mut self, cause: &Arc<str>, actions: &mut Vec<Action>) {
-        if self.broken.is_none() {
-            self.broken = Some(Arc::clone(cause));
-            self.stop_rolling(&format!("the pool broke: {cause}"), actions);
-            actions.push(Action::Break { cause: Arc::clone(cause) });
-        }
-    }
-
-    fn backoff(&self) -> Duration {
-        let doublings = self.failed_in_a_row.saturating_sub(1).min(16);
-        (self.settings.backoff_min * 2_u32.pow(doublings)).min(self.settings.backoff_max)
     }
 }
 

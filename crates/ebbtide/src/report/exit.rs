@@ -7,7 +7,7 @@ use super::{
 
 /// Everything that was accepted ended completed.
 const OK: u8 = 0;
-/// Some task failed, panicked, crashed or timed out; or a component the application cannot be without did.
+/// Some task failed, panicked, crashed, timed out or was killed before the stop; or a component the application cannot be without did.
 const FAILED: u8 = 1;
 /// Something is left to resume.
 const LEFT: u8 = 10;
@@ -37,7 +37,7 @@ pub(super) fn code(report: &AppReport) -> u8 {
     let ends = |wanted: &dyn Fn(&ComponentReport) -> bool| report.components.iter().any(wanted);
     let failed = |pool: &Report| {
         let outcomes = &pool.outcomes;
-        outcomes.failed + outcomes.panicked + outcomes.crashed + outcomes.timed_out > 0
+        outcomes.failed + outcomes.panicked + outcomes.crashed + outcomes.timed_out + outcomes.killed > 0
     };
     let deadline = |pool: &Report| {
         pool.mode == Some(Mode::Abort) && pool.asked != pool.mode && pool.during.cancelled > 0
@@ -176,6 +176,20 @@ mod tests {
             assert_eq!(code_of(&changes), expected, "{changes:?}");
             assert_ne!(meaning(expected), "unknown");
         }
+    }
+
+    /// Its own timeout ended one long ago: no worker was killed at the stop, but not everything completed.
+    #[test]
+    fn who_was_killed_before_the_stop_has_failed() {
+        let killed = |which: &str| (format!("{POOL}/{which}/killed"), json!(1));
+        let (all, during) = (killed("outcomes"), killed("during"));
+        let accepted = (format!("{POOL}/accepted"), json!(4));
+        let code = |changes: &[(String, Value)]| {
+            let changes: Vec<_> = changes.iter().map(|(path, value)| (&**path, value.clone())).collect();
+            code_of(&changes)
+        };
+        assert_eq!(code(&[all.clone(), accepted.clone()]), FAILED);
+        assert_eq!(code(&[all, during, accepted]), KILLED);
     }
 
     #[test]

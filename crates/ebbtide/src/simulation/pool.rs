@@ -306,7 +306,10 @@ impl Stage {
                 assert!(self.pool.core().control.lock().shut, "refused as shut, and it is open");
             }
             RejectReason::WouldDeadlock => panic!("a caller is nobody's worker"),
-            RejectReason::Full | RejectReason::Broken(_) => {}
+            RejectReason::Full
+            | RejectReason::Broken(_)
+            | RejectReason::TimedOut
+            | RejectReason::Cancelled => {}
         }
     }
 

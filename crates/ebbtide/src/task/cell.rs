@@ -156,7 +156,7 @@ impl<I: Isolation, J: Job<I>> AnyCell for TaskCell<I, J> {
 
 impl<I: Isolation, J: Job<I>> Runnable<I> for TaskCell<I, J> {
     fn run(&self, state: &mut I::State, context: &Context<'_, I>) -> Outcome {
-        // Its token may have been cancelled when it was submitted, or be on its way through those under it.
+        // Its token may have been cancelled when it was submitted, or be on its way through those under it; so may its deadline.
         if let Some(reason) = self.header.revoked() {
             let outcome = reason.outcome();
             // SAFETY: the caller's start succeeded, so the word says Running and names it.

@@ -10,8 +10,8 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
 /// A task's own error for "I was asked to cancel and obeyed". Returned by [`Context::check`](crate::Context::check).
 ///
-/// A body that returns it after a cancel was requested ends `Cancelled` (or `TimedOut`); without a request
-/// it is an ordinary failure.
+/// A body that returns it after a cancel was requested, or an error of its own with this as a [source](Error::source), ends `Cancelled` (or
+/// `TimedOut`); a `transparent` one shows no source of its own and does not. Without a request it is an ordinary failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("cancelled")]
 pub struct Cancelled;
@@ -87,10 +87,9 @@ impl TaskError {
 
     /// Sorts what a body returned: the errors that *are* an outcome, and failures.
     pub(crate) fn from_body(error: BoxError, asked: Option<CancelReason>) -> Self {
-        let error = match (error.downcast::<Cancelled>(), asked) {
-            (Ok(_), Some(reason)) => return Self::cancelled(reason),
-            (Ok(cancelled), None) => cancelled,
-            (Err(other), _) => other,
+        let error = match asked {
+            Some(reason) if is_cancelled(&*error) => return Self::cancelled(reason),
+            _ => error,
         };
         let error = match error.downcast::<Withdrawn>() {
             Ok(_) => return Self::returned(ReturnReason::NotDue),
@@ -302,6 +301,13 @@ impl Error for TaskError {
             _ => None,
         }
     }
+}
+
+/// True for [`Cancelled`], also as the source of a body's own error; so many steps down at the most, for a chain may be a circle.
+fn is_cancelled(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| (**error).source())
+        .take(16)
+        .any(|error| error.is::<Cancelled>())
 }
 
 /// The text of a panic's payload, as the standard hook prints it.

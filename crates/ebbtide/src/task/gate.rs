@@ -47,6 +47,8 @@ pub(crate) trait Gate<I: Isolation>: Send + Sync {
     ) -> Result<TaskId, Refusal>;
     /// Takes back a place in the line of those who wait for room.
     fn leave_line(&self, ticket: RoomTicket);
+    /// Who waited for room has given up: its task was rejected.
+    fn gives_up(&self);
     /// What the pool's decorators put around a task; `None` where there are none.
     fn wrap(&self, task: &TaskInfo<'_>) -> Option<Wrap>;
     /// True if `wrap` may give something.

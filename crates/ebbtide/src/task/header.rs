@@ -89,6 +89,8 @@ pub(crate) struct Extras {
     pub(crate) key: Option<Arc<str>>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) parent: Option<CancelToken>,
+    /// From then on it must not begin. Its alarm is late where many ring at once.
+    pub(crate) due: Option<Moment>,
     pub(crate) scoped: bool,
     /// Which function of its worker process it is for, if not the default one.
     pub(crate) function: Option<Arc<str>>,
@@ -302,10 +304,13 @@ impl Header {
         self.more.get()?.side.lock().reason.clone()
     }
 
-    /// Why it must not begin: the token it was submitted under is cancelled.
+    /// Why it must not begin: the token it was submitted under is cancelled, or its deadline has passed.
     #[inline]
     pub(crate) fn revoked(&self) -> Option<CancelReason> {
-        Some(self.extras()?.parent.as_ref()?.reason()?.as_parent())
+        let extras = self.extras()?;
+        let parent = || Some(extras.parent.as_ref()?.reason()?.as_parent());
+        let late = || extras.due.filter(|due| Moment::now() >= *due).map(|_| CancelReason::Deadline);
+        parent().or_else(late)
     }
 
     /// Writes down that a running task is asked to cancel. False if it was asked before.

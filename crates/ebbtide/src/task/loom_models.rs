@@ -41,6 +41,7 @@ impl Gate<Stateless> for NoGate {
     }
 
     fn leave_line(&self, _: RoomTicket) {}
+    fn gives_up(&self) {}
 
     fn wrap(&self, _: &TaskInfo<'_>) -> Option<Wrap> {
         None

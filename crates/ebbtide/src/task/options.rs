@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    cancel::CancelToken,
+    cancel::{CancelGuard, CancelToken},
     cell::{self, AnyCell, TaskCell},
     entry::{Loose, Offer},
     gate::{Entrance, Gate, Refusal, RoomTicket, TaskInfo},
@@ -88,13 +88,14 @@ impl<'p, I: Isolation> Task<'p, I> {
     }
 
     /// Ends it `TimedOut` if it has not started so long after it was submitted, and asks it to cancel if it
-    /// has. Default: none.
+    /// has. A submit that waits for room gives up then, with [`RejectReason::TimedOut`]. Default: none.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = Some(deadline);
         self
     }
 
-    /// Puts it under a token: cancelled with it, whether it waits or runs.
+    /// Puts it under a token: cancelled with it, whether it waits or runs. A submit that waits for room gives up then, with
+    /// [`RejectReason::Cancelled`].
     #[doc(alias = "AbortSignal")]
     pub fn cancelled_by(mut self, parent: &CancelToken) -> Self {
         self.options.parent = Some(parent.clone());
@@ -130,12 +131,22 @@ impl<'p, I: Isolation> Task<'p, I> {
     ) -> Result<Handle<J::Output>, Refused<J>> {
         let gate = self.gate;
         let mut line = Line { gate, ticket: None };
-        let accepted =
-            wait::block_until(None, |waker| match self.knock(&entry, Knock::Block(&mut line, waker)) {
-                Err(Refusal::Wait) => None,
+        let mut bell = None;
+        let accepted = wait::block_until(self.options.due, |waker| {
+            match self.knock(&entry, Knock::Block(&mut line, waker)) {
+                Err(Refusal::Wait) => {
+                    bell = bell.take().or_else(|| self.ring(waker));
+                    self.hopeless().map(|why| Err(Refusal::Rejected(why)))
+                }
                 other => Some(other),
-            });
-        self.finish(entry, accepted.unwrap_or(Err(Refusal::Rejected(RejectReason::Full))))
+            }
+        });
+        drop((line, bell));
+        let accepted = accepted.unwrap_or(Err(Refusal::Rejected(RejectReason::TimedOut)));
+        if let Err(Refusal::Rejected(RejectReason::TimedOut | RejectReason::Cancelled)) = accepted {
+            gate.gives_up();
+        }
+        self.finish(entry, accepted)
     }
 
     pub(crate) fn try_submit_job<J: Job<I>>(mut self, job: J) -> Result<Handle<J::Output>, Refused<J>> {
@@ -149,7 +160,7 @@ impl<'p, I: Isolation> Task<'p, I> {
         self.start_clock();
         let cell = self.cell(job);
         let line = Line { gate: self.gate, ticket: None };
-        SubmitJob { line, task: Some((self, cell)) }
+        SubmitJob { line, bells: None, task: Some((self, cell)) }
     }
 
     /// Submits a job without a handle. Without options or decorators it takes no allocation of its own.
@@ -180,6 +191,21 @@ impl<'p, I: Isolation> Task<'p, I> {
         accepted.map_err(|refusal| (job.take().expect("a refused task was not made"), refusal.into()))
     }
 
+    /// Why room is waited for no longer.
+    fn hopeless(&self) -> Option<RejectReason> {
+        let Options { parent, due, .. } = &self.options;
+        if parent.as_ref().is_some_and(CancelToken::is_cancelled) {
+            return Some(RejectReason::Cancelled);
+        }
+        due.filter(|due| Moment::now() >= *due).map(|_| RejectReason::TimedOut)
+    }
+
+    /// Wakes who waits for room when the token is cancelled.
+    fn ring(&self, waker: &Waker) -> Option<CancelGuard> {
+        let waker = waker.clone();
+        self.options.parent.as_ref().map(|parent| parent.on_cancel(move |_| wait::wake(waker)))
+    }
+
     fn start_clock(&mut self) {
         self.options.due = self.options.deadline.map(|deadline| Moment::now().plus(deadline));
     }
@@ -208,6 +234,7 @@ impl<'p, I: Isolation> Task<'p, I> {
                 key: key.clone(),
                 timeout: *timeout,
                 parent: parent.clone(),
+                due: self.options.due,
                 scoped: *scoped,
                 function: function.clone(),
                 idempotent: *idempotent,
@@ -311,6 +338,8 @@ type Pending<'p, I, J> = (Task<'p, I>, Arc<TaskCell<I, J>>);
 /// A submit that waits for room without blocking a thread. Dropping it before it is done submits nothing.
 pub(crate) struct SubmitJob<'p, I: Isolation, J: Job<I>> {
     line: Line<'p, I>,
+    /// What wakes it to give up: its deadline and its token.
+    bells: Option<(Option<Alarm>, Option<CancelGuard>)>,
     task: Option<Pending<'p, I, J>>,
 }
 
@@ -322,6 +351,13 @@ impl<I: Isolation, J: Job<I>> Future for SubmitJob<'_, I, J> {
         let Some((task, cell)) = this.task.take() else { return Poll::Pending };
         match task.knock(&cell, Knock::Poll(&mut this.line, poller.waker())) {
             Err(Refusal::Wait) => {
+                let waker = poller.waker().clone();
+                let alarm = task.options.due.map(|due| Alarm::at(due, move || wait::wake(waker)));
+                this.bells = Some((alarm, task.ring(poller.waker())));
+                if let Some(why) = task.hopeless() {
+                    task.gate.gives_up();
+                    return Poll::Ready(task.finish(cell, Err(Refusal::Rejected(why))));
+                }
                 this.task = Some((task, cell));
                 Poll::Pending
             }
