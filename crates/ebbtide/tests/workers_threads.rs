@@ -442,6 +442,7 @@ fn p_09_workers_retire_one_after_the_other_and_lose_nothing() {
 
 /// Its replacement may be slow: a worker runs a tenth more than its limit at the most, below ten none, however many wait.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a state that takes a while to build")]
 fn p_09_a_worker_runs_at_most_a_tenth_more_than_its_limit() {
     for (limit, most) in [(1, 1), (2, 2), (20, 22)] {
         let build = |worker: &ebbtide::WorkerInfo| {
