@@ -6,9 +6,9 @@ use crate::{error::BuildError, worker::craft::Limits};
 
 /// When a worker is retired: between two tasks, only the worker concerned, its replacement warm first.
 ///
-/// The limits are looked at after a task, so a worker gets *at least* so old. Until its replacement is ready it serves on; with
-/// [`after_tasks`](Self::after_tasks) for a tenth of its limit at the most. Tasks and age are lowered by up to [`jitter`](Self::jitter),
-/// differently for each worker, so that they do not go together. Default: no limits.
+/// The limits are looked at after a task, so a worker runs *at least* so many tasks, gets *at least* so old. Until its
+/// replacement is ready it serves on. Every limit is lowered by up to [`jitter`](Self::jitter), differently for each worker, so
+/// that they do not go together. Default: no limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[must_use = "pass it to `retire` on the pool's builder"]
 pub struct Retirement {
@@ -21,9 +21,7 @@ impl Retirement {
         Self { limits: None }
     }
 
-    /// After so many tasks: its replacement is started then, and it runs at most a tenth of `tasks` more until that is ready. Below ten that
-    /// is none: `after_tasks(1)` is a fresh worker for each task, and tasks wait while it starts. Only while replacements fail to start does a
-    /// worker serve on, so that somebody does.
+    /// After so many tasks. Not a cap: it serves on until its replacement is ready, under load for some tasks more.
     #[doc(alias = "max_requests")]
     #[doc(alias = "maxtasksperchild")]
     pub fn after_tasks(mut self, tasks: u64) -> Self {

@@ -89,8 +89,6 @@ struct Member {
     stage: Stage,
     due: Option<RetireReason>,
     handing_over: bool,
-    /// It leaves as soon as it has given its state.
-    overdue: bool,
     old_at: Option<Moment>,
 }
 
@@ -203,34 +201,14 @@ impl Roster {
         self.review(unserved)
     }
 
-    /// The same, and it cannot wait for its replacement: it leaves now, or once it has given its state. Not while replacements do not
-    /// start, or nobody would serve.
+    /// The same, and it cannot wait for its replacement: it leaves now. Not while replacements do not start, or nobody would serve.
     pub(crate) fn due_now(&mut self, id: WorkerId, why: RetireReason, unserved: Unserved<'_>) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.failed_in_a_row == 0 {
-            self.leave_early(id, why, &mut actions);
+            self.retire(id, Some(why), &mut actions);
         }
         actions.extend(self.review(unserved));
         actions
-    }
-
-    fn leave_early(&mut self, id: WorkerId, why: RetireReason, actions: &mut Vec<Action>) {
-        let follows = |member: &Member| member.stage == Stage::Starting { replaces: Some(id) };
-        let has_given = self.members.values().any(follows);
-        let starts = !self.shut && self.broken.is_none() && self.backoff_until.is_none();
-        let gives = self.settings.handover == Handover::NewFirstFromSnapshot && starts && !has_given;
-        let Some(member) = self.members.get_mut(&id).filter(|member| member.stage == Stage::Serving) else {
-            return;
-        };
-        if !gives {
-            return self.retire(id, Some(why), actions);
-        }
-        member.due.get_or_insert(why);
-        member.overdue = true;
-        // The surge does not count: it takes no more tasks, and gives its place away.
-        if !std::mem::replace(&mut member.handing_over, true) {
-            actions.push(Action::Snapshot { id });
-        }
     }
 
     pub(crate) fn snapshot_taken(&mut self, id: WorkerId) -> Vec<Action> {
@@ -239,9 +217,6 @@ impl Roster {
             && !self.members.values().any(|member| member.stage == Stage::Starting { replaces: Some(id) })
         {
             self.start(Some(id), Some(id), &mut actions);
-        }
-        if self.members.get(&id).is_some_and(|member| member.overdue) {
-            self.retire(id, None, &mut actions);
         }
         actions
     }
@@ -513,8 +488,7 @@ impl Roster {
         // A late helper of an old lane belongs to the generation it helps.
         let generation = if lane == self.lane { self.generation } else { self.generation - 1 };
         let stage = Stage::Starting { replaces };
-        let member =
-            Member { lane, generation, stage, due: None, handing_over: false, overdue: false, old_at: None };
+        let member = Member { lane, generation, stage, due: None, handing_over: false, old_at: None };
         self.members.insert(id, member);
         actions.push(Action::Start { id, lane, generation, from });
     }

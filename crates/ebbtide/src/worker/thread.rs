@@ -41,7 +41,7 @@ pub(crate) trait Employer<I: Isolation>: Gate<I> {
     fn start_failed(&self, seat: &Seat, cause: String);
     /// A limit was reached: a replacement is wanted, the worker goes on until it is told to leave.
     fn due(&self, seat: &Seat, why: RetireReason);
-    /// The same, and it is told to leave, replacement or not, before it takes another task; unless none could be started of late.
+    /// The same, and it is told to leave at once, replacement or not; unless none could be started of late.
     fn due_now(&self, seat: &Seat, why: RetireReason);
     fn snapshot(&self, seat: &Seat, snapshot: Option<Snapshot>);
     /// It leaves by itself.
@@ -347,13 +347,8 @@ impl<I: Isolation> ThreadWorker<I> {
             tally.failures = 0;
             self.employer.due(&self.seat, RetireReason::Failures);
         }
-        if let (Some(most), Some(last)) = (limits.tasks, self.most_tasks()) {
-            if tally.tasks == self.jittered(most) {
-                self.employer.due(&self.seat, RetireReason::Tasks);
-            }
-            if tally.tasks >= last && self.seat.ordered() != Order::Leave {
-                self.employer.due_now(&self.seat, RetireReason::Tasks);
-            }
+        if limits.tasks.is_some_and(|most| tally.tasks == self.jittered(most)) {
+            self.employer.due(&self.seat, RetireReason::Tasks);
         }
         if let Some(size) = size {
             self.employer.size(&self.seat, size);
@@ -366,11 +361,6 @@ impl<I: Isolation> ThreadWorker<I> {
     fn measure(&self, state: &I::State) -> Option<u64> {
         let measure = self.craft.measure.as_ref()?;
         panics::quietly(|| measure(state))
-    }
-
-    /// How many tasks it runs at the most: a tenth of the limit is its replacement's time to get ready.
-    pub(crate) fn most_tasks(&self) -> Option<u64> {
-        self.craft.limits.tasks.map(|most| self.jittered(most).saturating_add(most / 10))
     }
 
     /// This worker's own number of tasks: the limit, less its part of the jitter.

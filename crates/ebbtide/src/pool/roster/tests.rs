@@ -455,19 +455,6 @@ fn a_worker_leaves_before_its_replacement_is_ready_unless_replacements_do_not_st
     let _ = failing.due(WorkerId(1), RetireReason::Size, NOBODY);
     let _ = failing.start_failed(WorkerId(id), &"no".into(), at(1));
     assert_eq!(failing.due_now(WorkerId(1), RetireReason::Size, NOBODY), [], "nobody would serve");
-    // What it has learnt is given first, by one for whom there is no turn yet, too.
-    let mut learned = serving(2, 2, Settings { handover: Handover::NewFirstFromSnapshot, ..settings() });
-    let asks = |id| Action::Snapshot { id: WorkerId(id) };
-    assert_eq!(learned.due(WorkerId(2), RetireReason::Tasks, NOBODY), [asks(2)]);
-    assert_eq!(learned.due(WorkerId(1), RetireReason::Tasks, NOBODY), [], "one at a time");
-    assert_eq!(learned.due_now(WorkerId(1), RetireReason::Tasks, NOBODY), [asks(1)]);
-    assert_eq!(learned.due_now(WorkerId(1), RetireReason::Tasks, NOBODY), [], "once");
-    let start = Action::Start { id: WorkerId(3), lane: 1, generation: 1, from: Some(WorkerId(1)) };
-    assert_eq!(learned.snapshot_taken(WorkerId(1)), [start, leaves(RetireReason::Tasks)]);
-    assert_eq!(learned.due_now(WorkerId(2), RetireReason::Tasks, NOBODY), [], "it was asked already");
-    assert_eq!(learned.shut(), []);
-    let goes = Action::Retire { id: WorkerId(2), why: RetireReason::Stopped };
-    assert_eq!(learned.snapshot_taken(WorkerId(2)), [goes], "nobody follows it, and it goes all the same");
     // It is only slow.
     assert_eq!(roster.due_now(WorkerId(1), RetireReason::Size, NOBODY), [leaves(RetireReason::Size)]);
     assert_eq!(roster.due_now(WorkerId(1), RetireReason::Size, NOBODY), [], "once");

@@ -84,7 +84,6 @@ pub(super) enum Answer {
 impl<I: Isolation> Desk<I> {
     pub(super) fn new(worker: &ThreadWorker<I>, wire: Arc<Wire>, plan: Arc<Plan>) -> Arc<Self> {
         let flights = Flights::new(wire.credits.load(Ordering::Relaxed), plan.wishes.credits);
-        let flights = flights.at_most(worker.most_tasks());
         let book = Book {
             flights,
             stage: Stage::Open,
@@ -128,11 +127,6 @@ impl<I: Isolation> Desk<I> {
         self.book.lock().flights.len()
     }
 
-    /// True if the driver should not ask for work: something is under way, or it is not decided yet whether the worker goes.
-    pub(super) fn is_busy(&self) -> bool {
-        self.book.lock().flights.is_busy()
-    }
-
     pub(super) fn stage(&self) -> Stage {
         self.book.lock().stage
     }
@@ -174,9 +168,8 @@ impl<I: Isolation> Desk<I> {
         self.employer().give_back(self.seat(), entries);
     }
 
-    /// What was heard has been judged. Sends more, if something is under way: else the driver asks the pool, and becomes idle if it has nothing.
+    /// Sends more, if something is under way: else the driver asks the pool, and becomes idle if it has nothing.
     pub(super) fn refill(&self) {
-        self.book.lock().flights.decided();
         let mut buffer = self.taking.lock();
         self.take_more(&mut buffer);
     }

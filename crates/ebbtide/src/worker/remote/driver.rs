@@ -96,7 +96,7 @@ fn drive<I: Isolation>(worker: &ThreadWorker<I>, desk: &Desk<I>, listener: &List
             // The reader will know how.
             desk.wire.kill(Verdict::Leaving);
         }
-        if desk.is_busy() {
+        if desk.under_way() > 0 {
             if worker.seat.ordered() == Order::Leave {
                 return worker.employer.why(&worker.seat);
             }

@@ -42,10 +42,6 @@ pub(super) struct Flights<I: Isolation> {
     /// go without end.
     held: bool,
     number: u64,
-    /// So many more it may run: nothing is sent ahead that would only come back.
-    left: u64,
-    /// It has run its last, and it is not decided yet whether it goes.
-    undecided: bool,
 }
 
 /// A worker said something of a task that cannot be.
@@ -64,15 +60,7 @@ impl<I: Isolation> Flights<I> {
             recalling: None,
             held: false,
             number: 0,
-            left: u64::MAX,
-            undecided: false,
         }
-    }
-
-    /// It runs so many at the most, if there is a most.
-    pub(super) fn at_most(mut self, tasks: Option<u64>) -> Self {
-        self.left = tasks.unwrap_or(u64::MAX);
-        self
     }
 
     pub(super) fn len(&self) -> usize {
@@ -81,21 +69,7 @@ impl<I: Isolation> Flights<I> {
 
     /// How many more may be sent now.
     pub(super) fn room(&self) -> usize {
-        if self.recalling.is_some() || self.held {
-            return 0;
-        }
-        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
-        self.credits.min(left).saturating_sub(self.list.len())
-    }
-
-    /// True if it should get nothing: it has something, or may be about to go.
-    pub(super) fn is_busy(&self) -> bool {
-        !self.list.is_empty() || self.undecided
-    }
-
-    /// Whether it goes has been decided.
-    pub(super) fn decided(&mut self) {
-        self.undecided = false;
+        if self.recalling.is_some() || self.held { 0 } else { self.credits.saturating_sub(self.list.len()) }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Flight<I>> {
@@ -147,8 +121,6 @@ impl<I: Isolation> Flights<I> {
             self.learn(took);
         }
         (self.ended, self.held) = (now, false);
-        self.left = self.left.saturating_sub(1);
-        self.undecided |= self.left == 0;
         Ok(flight)
     }
 
@@ -309,26 +281,6 @@ mod tests {
         assert_eq!(flights.recall(), None, "all have begun");
         assert_eq!(numbers(&flights.take_all()), [1]);
         assert_eq!((flights.len(), flights.recall(), flights.room()), (0, None, 1));
-    }
-
-    #[test]
-    fn no_more_are_sent_than_it_may_run_and_none_after_the_last_until_it_is_decided_whether_it_goes() {
-        let mut flights = Flights::new(4, 8).at_most(Some(5));
-        flights.send(flight(1, at(0)));
-        flights.send(flight(2, at(0)));
-        assert_eq!(flights.room(), 2, "less than are left");
-        assert!(flights.end(TaskId(1), at(1)).is_ok() && flights.end(TaskId(2), at(1)).is_ok());
-        assert!(!flights.is_busy());
-        flights.send(flight(3, at(1)));
-        assert_eq!((flights.room(), flights.is_busy()), (2, true));
-        assert!(flights.end(TaskId(3), at(2)).is_ok());
-        run(&mut flights, &[9, 9], 10);
-        assert_eq!((flights.room(), flights.is_busy()), (0, true), "it may be about to go");
-        flights.decided();
-        assert!(!flights.is_busy(), "it stays: one at a time");
-        assert_eq!(run(&mut flights, &[9], 50), [0]);
-        assert!(flights.is_busy());
-        assert_eq!(Flights::<Stateless>::new(4, 8).at_most(None).room(), 4);
     }
 
     #[test]
