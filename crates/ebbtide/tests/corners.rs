@@ -138,6 +138,21 @@ fn a_body_that_obeys_with_an_error_of_its_own_has_obeyed() {
     assert!(failed.task().unwrap().downcast_ref::<Own>().is_some(), "nobody had asked: {failed}");
 }
 
+/// Whoever is woken by the stop finds the queue as it was: it must not take what is on its way back.
+#[test]
+fn a_stop_while_paused_begins_nothing() {
+    for _ in 0..2_000 {
+        let pool = Pool::new(2);
+        pool.submit(|_| ()).unwrap().wait().unwrap();
+        pool.pause();
+        let held: Vec<_> = (0..4).map(|_| pool.submit(|_| ()).unwrap()).collect();
+        assert_eq!(pool.shutdown(Shutdown::stop()).wait().unwrap().outcomes.returned, 4);
+        for task in held {
+            assert_eq!(task.wait().unwrap_err().task().unwrap().outcome(), Outcome::Returned);
+        }
+    }
+}
+
 #[test]
 fn who_waits_for_the_end_hears_of_it_although_the_pool_was_dropped() {
     let pool = Pool::new(2);

@@ -180,9 +180,11 @@ fn a_full_queue_that_rejects_makes_a_run_missed() {
     until("it was missed", || job.stats().missed >= 3);
     let stats = job.stats();
     assert_eq!((stats.runs, stats.outcomes.total(), stats.state), (0, 0, JobState::Active));
-    let told = events.find(|event| matches!(event, Event::TicksMissed { .. })).unwrap();
-    let Event::TicksMissed { job: name, why, .. } = told else { panic!("{told:?}") };
-    assert_eq!((&*name, why), ("refused", MissedBecause::Refused));
+    // On a machine that is late itself the first may be missed for that.
+    let refused = |event: &Event| matches!(event, Event::TicksMissed { why: MissedBecause::Refused, .. });
+    let told = events.find(refused).unwrap();
+    let Event::TicksMissed { job: name, .. } = told else { panic!("{told:?}") };
+    assert_eq!(&*name, "refused");
     gate.open();
     ran(&job, 2);
     close(&pool);

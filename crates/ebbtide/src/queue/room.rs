@@ -197,8 +197,7 @@ impl<I: Isolation> Queue<I> {
         let paused = inner.paused;
         let Some(own) = inner.lane(tray.lane) else { return (Take::Leave, effect) };
         let intake = own.intake;
-        // A lane that is being closed works on although the pool is paused: a stop while paused works.
-        let held = paused && intake == LaneIntake::Open;
+        let held = is_held(paused, intake);
         let entry = if held { None } else { inner.next(tray) };
         let Some(entry) = entry else {
             if intake > LaneIntake::Open {
@@ -222,7 +221,7 @@ impl<I: Isolation> Queue<I> {
         let mut effect = Effect::default();
         let paused = inner.paused;
         let Some(own) = inner.lane(tray.lane) else { return (None, effect) };
-        let held = paused && own.intake == LaneIntake::Open;
+        let held = is_held(paused, own.intake);
         let entry = if held { None } else { inner.next(tray) };
         inner.call_for_room(if entry.is_some() { tray.pace() } else { 0 }, &mut effect);
         inner.feed(tray.lane, &mut effect);
@@ -451,8 +450,7 @@ impl<I: Isolation> Queue<I> {
         let paused = inner.paused;
         let idle = inner.idle.iter().filter(|idle| idle.lane == lane).count();
         let Some(lane) = inner.lane(lane) else { return 0 };
-        // What waits in a closed lane is on its way back.
-        let held = paused && lane.intake == LaneIntake::Open || lane.intake == LaneIntake::Closed;
+        let held = is_held(paused, lane.intake);
         if held { 0 } else { lane.live().saturating_sub(lane.waking + lane.coming + idle) }
     }
 
@@ -479,5 +477,14 @@ impl<I: Isolation> Queue<I> {
             .flat_map(Lane::iter)
             .map(|entry| Waiting { id: entry.id, name: name(entry) })
             .collect()
+    }
+}
+
+/// A lane that drains works on although the pool is paused. What waits in a closed one is on its way back, and does not begin any more.
+fn is_held(paused: bool, intake: LaneIntake) -> bool {
+    match intake {
+        LaneIntake::Open => paused,
+        LaneIntake::ChildrenOnly => false,
+        LaneIntake::Closed => true,
     }
 }
