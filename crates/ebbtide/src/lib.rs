@@ -76,7 +76,6 @@
 //! | [`stack_size`](PoolBuilder::stack_size) | the platform's | – |
 //! | [`credits`](PoolBuilder::credits): tasks at a worker process at a time, while they are short | 16 | [`CREDITS`](policy::CREDITS) |
 //! | [`start_timeout`](PoolBuilder::start_timeout) of a worker process | 30 s | [`START_TIMEOUT`](policy::START_TIMEOUT) |
-//! | … at a low priority, where it replaces one that serves | 500 ms | [`COURTESY`](policy::COURTESY) |
 //! | [`max_body`](PoolBuilder::max_body) of a request or reply | 64 MiB | [`MAX_BODY`](policy::MAX_BODY) |
 //! | [`spares`](PoolBuilder::spares), [`memory`](PoolBuilder::memory) limits, [`snapshots`](PoolBuilder::snapshots) of worker processes | none | – |
 //! | unread [`events`](Pool::events) per stream | 1024 | [`EVENTS`](policy::EVENTS) |

@@ -44,8 +44,6 @@ pub const AGE_AFTER: u32 = 16;
 pub const DEREGISTRATION_DELAY: Duration = Duration::ZERO;
 /// What the start of one component may take.
 pub const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a worker process that replaces one which still serves is started at a low priority.
-pub const COURTESY: Duration = Duration::from_millis(500);
 /// What work gets to end when a stop is forced.
 pub const FORCED_WORK: Duration = Duration::from_millis(500);
 /// What everything gets to end when a stop is forced.

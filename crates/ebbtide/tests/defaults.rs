@@ -45,7 +45,6 @@ fn constants() -> BTreeMap<&'static str, String> {
         ("DEBOUNCE", time(policy::DEBOUNCE)),
         ("WATCHDOG_MARGIN", time(policy::WATCHDOG_MARGIN)),
         ("START_TIMEOUT", time(policy::START_TIMEOUT)),
-        ("COURTESY", time(policy::COURTESY)),
         ("CREDITS", policy::CREDITS.to_string()),
         ("MAX_BODY", format!("{} MiB", policy::MAX_BODY >> 20)),
     ])

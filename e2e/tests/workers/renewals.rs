@@ -6,20 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ebbtide::{Event, Outcome, Restart, Retirement};
-use rustix::process::{Pid, getpriority_process, setpriority_process};
 use serde_json::json;
 
 use crate::alone::{B, Test};
 use crate::kinds::{Kind, each, node, python, rust};
 use crate::rig::{Rig, ask, ended, value};
-use crate::tools::{LONG, descriptors, eventually, fresh, lines, long, mark, marked, pause, status};
+use crate::tools::{LONG, descriptors, eventually, fresh, lines, long, pause, status};
 
 /// Every test of this file.
 pub(crate) const TESTS: &[Test] = crate::alone::tests! {
     ("p_09_workers_retire_one_after_the_other_and_lose_nothing", B, p_09_workers_retire_one_after_the_other_and_lose_nothing),
     ("p_09_an_age_retires_idle_workers_too", B, p_09_an_age_retires_idle_workers_too),
     ("p_15_rolling_restarts_under_load_lose_nothing", B, p_15_rolling_restarts_under_load_lose_nothing),
-    ("a_replacement_starts_behind_those_that_serve", B, a_replacement_starts_behind_those_that_serve),
     ("a_snapshot_is_handed_to_the_replacement", B, a_snapshot_is_handed_to_the_replacement),
     ("a_snapshot_is_kept_over_a_restart_of_the_pool", B, a_snapshot_is_kept_over_a_restart_of_the_pool),
     ("a_kept_snapshot_that_is_rubbish_is_told", B, a_kept_snapshot_that_is_rubbish_is_told),
@@ -120,36 +118,6 @@ fn restart_under_load(kind: &Kind, restarts: usize) {
     let mut ran: Vec<u64> = lines(&notes).iter().map(|line| line.parse().unwrap()).collect();
     ran.sort_unstable();
     assert_eq!(ran, sent, "each once");
-}
-
-/// An interpreter that starts takes a core from those that serve, else: but not for long, and not where the machine would never give it back.
-#[expect(clippy::disallowed_methods, reason = "a thread that ends with the priority it could not take back")]
-fn a_replacement_starts_behind_those_that_serve() {
-    let own = getpriority_process(None).unwrap();
-    let takes_back = std::thread::spawn(move || {
-        setpriority_process(None, own + 1).and_then(|()| setpriority_process(None, own)).is_ok()
-    });
-    let later = if takes_back.join().unwrap() { (own + 10).min(19) } else { own };
-    each(|kind| {
-        let wait = fresh("wait");
-        let kind = kind.with(|command| command.env("EBBTIDE_TEST_WAIT", &wait));
-        let rig = Rig::new(&kind, 2..=2);
-        let nice = || {
-            let all =
-                marked(&mark()).into_iter().filter_map(|pid| getpriority_process(Pid::from_raw(pid)).ok());
-            all.collect::<Vec<_>>()
-        };
-        eventually("both are ready", || rig.pool.stats().workers.idle == 2);
-        assert_eq!(nice(), [own; 2]);
-        fs::write(&wait, "").unwrap();
-        let restart = rig.pool.restart(Restart::rolling().within(LONG));
-        eventually("the first replacement starts", || nice().len() == 3 && nice().contains(&later));
-        eventually("it has waited for long enough", || nice() == [own; 3]);
-        fs::remove_file(&wait).unwrap();
-        restart.wait().unwrap();
-        assert_eq!(nice(), [own; 2], "whoever serves is as the others");
-        rig.close();
-    });
 }
 
 fn a_snapshot_is_handed_to_the_replacement() {

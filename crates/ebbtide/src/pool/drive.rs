@@ -198,9 +198,7 @@ impl<I: Isolation> Core<I> {
     ) -> Result<(), Arc<str>> {
         let Some(core) = self.me.upgrade() else { return Err("the pool is gone".into()) };
         let name = self.worker_name(id);
-        let mut seat = Seat::new(id, Arc::clone(&name), generation, lane);
-        seat.replaces = control.roster.replaces_somebody(id);
-        let seat = Arc::new(seat);
+        let seat = Arc::new(Seat::new(id, Arc::clone(&name), generation, lane));
         if control.crew(lane).is_some_and(|crew| crew.passage.phase() >= Phase::Aborting) {
             seat.abort();
         }

@@ -367,11 +367,6 @@ impl Roster {
         here.filter(|member| !self.is_surplus(member)).count()
     }
 
-    /// True for one that is being started while whom it replaces still serves.
-    pub(crate) fn replaces_somebody(&self, id: WorkerId) -> bool {
-        self.members.get(&id).is_some_and(|member| self.is_surplus(member))
-    }
-
     /// True for a replacement whose predecessor still has the place. (One that leaves, by a panic say, has given it up.)
     fn is_surplus(&self, member: &Member) -> bool {
         let Stage::Starting { replaces: Some(old) } = member.stage else { return false };

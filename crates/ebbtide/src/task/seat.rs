@@ -44,8 +44,6 @@ pub(crate) struct Seat {
     pub(crate) name: Arc<str>,
     pub(crate) generation: u32,
     pub(crate) lane: u32,
-    /// It is started while somebody whom it is to replace serves: nobody waits for it.
-    pub(crate) replaces: bool,
     thread: OnceLock<Thread>,
     /// What the state last reported as its size.
     size: AtomicU64,
@@ -106,7 +104,6 @@ impl Seat {
             name,
             generation,
             lane,
-            replaces: false,
             thread: OnceLock::new(),
             size: AtomicU64::new(0),
             word: AtomicU64::new(IDLE),

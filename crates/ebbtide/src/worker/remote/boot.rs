@@ -26,7 +26,6 @@ use super::{
     ear::{Ear, Heard},
     frames,
     greeting::greet,
-    machine::Courtesy,
     outgoing::{Left, Outgoing, Patience},
     plan::Plan,
     process::{Wire, WorkerProcess},
@@ -35,7 +34,6 @@ use super::{
 use crate::worker::process::{CommandSpec, SpawnError};
 use crate::{
     clock::Moment,
-    policy::COURTESY,
     task::{
         id::TaskId,
         outcome::CancelReason,
@@ -95,8 +93,7 @@ pub(super) fn start(
     if worker.seat.is_aborted() {
         wire.kill(Verdict::Aborted);
     }
-    let manners = Manners::of(worker, &wire);
-    let credits = hear_out(plan, &wire, &mut ear, &out, &nonce, manners)?;
+    let credits = hear_out(plan, &wire, &mut ear, &out, &nonce)?;
     wire.credits.store(credits, Ordering::Relaxed);
     let size = wire.look().unwrap_or(0);
     if let Some(most) = plan.wishes.memory.hard.filter(|&most| size > most) {
@@ -253,14 +250,7 @@ fn remedy(command: &WorkerCommand, error: &str) -> String {
 }
 
 /// Listens until the worker is ready. Gives how many tasks it wants to have.
-fn hear_out(
-    plan: &Plan,
-    wire: &Wire,
-    ear: &mut Ear,
-    out: &Outgoing,
-    nonce: &str,
-    mut manners: Manners,
-) -> Result<usize, String> {
+fn hear_out(plan: &Plan, wire: &Wire, ear: &mut Ear, out: &Outgoing, nonce: &str) -> Result<usize, String> {
     let until = Moment::now().plus(plan.wishes.start_timeout);
     let mut hello = None;
     loop {
@@ -276,7 +266,6 @@ fn hear_out(
             Left::Something => left.min(Duration::from_millis(2)),
             Left::Nothing | Left::Gone => left,
         };
-        let patience = patience.min(manners.keep());
         match ear.listen(wire, Some(patience), None) {
             Heard::Nothing => continue,
             Heard::End => return Err(ended(plan, wire, ear)),
@@ -308,28 +297,6 @@ fn hear_out(
                 }
             }
         }
-    }
-}
-
-/// Who replaces somebody that still serves is started behind everybody else, for a while.
-struct Manners {
-    courtesy: Option<Courtesy>,
-    until: Moment,
-}
-
-impl Manners {
-    fn of(worker: &WorkerInfo, wire: &Wire) -> Self {
-        let courtesy = if worker.seat.replaces { Courtesy::show(&wire.kin) } else { None };
-        Self { courtesy, until: Moment::now().plus(COURTESY) }
-    }
-
-    /// Ends it when it has lasted long enough. Gives how long that still is.
-    fn keep(&mut self) -> Duration {
-        let left = self.until.since(Moment::now());
-        if left.is_zero() {
-            self.courtesy = None;
-        }
-        if self.courtesy.is_some() { left } else { Duration::MAX }
     }
 }
 

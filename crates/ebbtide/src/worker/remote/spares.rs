@@ -66,10 +66,7 @@ impl Spares {
 
     /// False once there are enough, or no more to be had.
     fn add_one(&self, plan: &Arc<Plan>) -> bool {
-        let mut seat = Seat::new(WorkerId(0), "spare".into(), 0, 0);
-        // Nobody waits for it.
-        seat.replaces = true;
-        let seat = Arc::new(seat);
+        let seat = Arc::new(Seat::new(WorkerId(0), "spare".into(), 0, 0));
         {
             let mut shelf = self.0.lock();
             if shelf.closed {

@@ -4,8 +4,6 @@
 #[cfg(not(shuttle))]
 mod cap;
 #[cfg(not(shuttle))]
-mod courtesy;
-#[cfg(not(shuttle))]
 mod kernel;
 #[cfg(not(shuttle))]
 mod kin;
@@ -13,11 +11,10 @@ mod kin;
 pub(crate) mod simulated;
 
 #[cfg(shuttle)]
-pub(super) use simulated::{Cap, Courtesy, Host, Kin, Meter, Pipe, Socket, start, wait};
+pub(super) use simulated::{Cap, Host, Kin, Meter, Pipe, Socket, start, wait};
 #[cfg(not(shuttle))]
 pub(super) use {
     cap::{Cap, Caps},
-    courtesy::Courtesy,
     kernel::{Host, Meter, Pipe, Socket, wait},
     kin::{Direct, Kin},
 };

@@ -124,15 +124,6 @@ pub(crate) struct Host {
     caps: bool,
 }
 
-/// The machine has no priorities: nobody steps back.
-pub(crate) enum Courtesy {}
-
-impl Courtesy {
-    pub(crate) fn show(_: &Kin) -> Option<Self> {
-        None
-    }
-}
-
 /// What there is to read.
 pub(crate) struct Ready {
     pub(crate) socket: bool,
