@@ -186,10 +186,7 @@ fn sd_08_a_submit_that_races_with_a_shutdown_runs_once_or_comes_back() {
             ledger.close(&pool);
         }
         drop(send);
-        assert!(
-            accepted_races > 20 && rejected_races > 20,
-            "{accepted_races} and {rejected_races}: no race"
-        );
+        assert!(accepted_races > 20 && rejected_races > 20, "{accepted_races} and {rejected_races}: no race");
     });
 }
 

@@ -21,6 +21,12 @@ impl Line {
     /// Parses it. `option` is what is wrong if it does not.
     pub(crate) fn parse(option: &'static str, line: &str, zone: &str) -> Result<Self, BuildError> {
         let wrong = |problem: String| BuildError::new(option, problem);
+        // It would be taken for a field that nothing fits, whose next time is looked for through thousands of years: for half a minute.
+        if line.split_whitespace().any(|field| field.split(',').any(str::is_empty)) {
+            return Err(wrong(format!(
+                "the cron line {line:?} does not parse: a list has an empty item; remove a comma"
+            )));
+        }
         let cron = Cron::from_str(line).map_err(|error| {
             wrong(format!("the cron line {line:?} does not parse: {error}; it has five fields, or six with seconds first"))
         })?;
@@ -88,6 +94,10 @@ mod tests {
     fn what_does_not_parse_is_said() {
         let bad = Line::parse("cron", "every day", "UTC").expect_err("no cron line");
         assert!(bad.to_string().contains("every day"), "{bad}");
+        for line in [", */7 * * 4 *", "0 1,,2 * * *", "0 4 * 1, *"] {
+            let bad = Line::parse("cron", line, "UTC").expect_err("an empty item");
+            assert!(bad.to_string().contains("empty item"), "{bad}");
+        }
         let bad = Line::parse("cron", "0 4 * * *", "Europe/Nowhere").expect_err("no zone");
         assert!(bad.to_string().contains("Europe/Nowhere"), "{bad}");
         let bad = Line::parse("cron", "0 0 30 2 *", "UTC").expect_err("no such day");
