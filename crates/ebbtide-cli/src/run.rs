@@ -68,10 +68,10 @@ fn work(args: &RunArgs, prepared: Prepared, begun: Instant) -> u8 {
         };
         let progress = if args.quiet { Progress::none() } else { Progress::on_a_terminal() };
         let mut printing =
-            Printing { printer, stopper: &stopper, progress, tally, format: args.output, nameless: 0 };
+            Printing { printer, stopper: &stopper, progress, tally, format: args.output, failures: 0 };
         ends.into_iter().for_each(|(job, ended)| printing.print(job, *ended));
         printing.progress.finish();
-        printing.count_the_nameless();
+        printing.count_the_others();
         (tally, unseen) = (printing.tally, printing.printer.unseen());
         // The feeder does not panic; if it did, what it had accepted is still accounted for.
         let lost = |_| Fed { unread: Unread::Something, accepted: tally.ended(), ..Fed::default() };
@@ -147,8 +147,8 @@ struct Printing<'a> {
     progress: Progress,
     tally: Tally,
     format: Format,
-    /// Commands that failed, named or not.
-    nameless: u64,
+    /// Commands that failed; the first of them are named.
+    failures: u64,
 }
 
 /// The lines that have ended, counted beside the pool.
@@ -210,16 +210,16 @@ impl Printing<'_> {
             self.stopper.stop(Cause::Output);
         }
         if let Some(failure) = failure {
-            self.nameless += 1;
-            if self.nameless <= NAMED_MOST {
+            self.failures += 1;
+            if self.failures <= NAMED_MOST {
                 messages::note(failure);
             }
         }
     }
 
-    fn count_the_nameless(&self) {
-        if self.nameless > NAMED_MOST {
-            let more = self.nameless - NAMED_MOST;
+    fn count_the_others(&self) {
+        if self.failures > NAMED_MOST {
+            let more = self.failures - NAMED_MOST;
             messages::note(format_args!("{more} more failed; --joblog and --output json name them all"));
         }
     }

@@ -129,6 +129,16 @@ mod tests {
         requests: Duration::from_secs(9),
     };
 
+    /// It has served, and nothing happens on it.
+    const IDLE: View = View {
+        protocol: Protocol::One,
+        requests: 0,
+        streams: 0,
+        uploads: 0,
+        began: Began::Once,
+        incoming: Incoming::Nothing,
+    };
+
     fn every_view() -> Vec<View> {
         let mut views = Vec::new();
         for protocol in [Protocol::Unknown, Protocol::One, Protocol::Two, Protocol::Upgraded] {
@@ -160,19 +170,11 @@ mod tests {
     fn each_row_of_the_table_has_its_time_and_its_word() {
         let (wait, finish) = (|look| Verdict::Wait { look }, |look| Verdict::Finish { look });
         let Caps { heads, streams, requests, .. } = CAPS;
-        let still = View {
-            protocol: Protocol::One,
-            requests: 0,
-            streams: 0,
-            uploads: 0,
-            began: Began::Once,
-            incoming: Incoming::Nothing,
-        };
-        let served = View { requests: 1, ..still };
-        let arrived = View { incoming: Incoming::Bytes, ..still };
-        let two = View { protocol: Protocol::Two, ..still };
+        let served = View { requests: 1, ..IDLE };
+        let arrived = View { incoming: Incoming::Bytes, ..IDLE };
+        let two = View { protocol: Protocol::Two, ..IDLE };
         let rows = [
-            (View { protocol: Protocol::Upgraded, ..still }, wait(streams), Cut::Stream),
+            (View { protocol: Protocol::Upgraded, ..IDLE }, wait(streams), Cut::Stream),
             (two, finish(heads), Cut::Silent),
             (View { protocol: Protocol::Two, ..arrived }, finish(heads), Cut::Silent),
             (View { requests: 2, ..two }, finish(requests), Cut::Request),
@@ -182,10 +184,10 @@ mod tests {
             (View { uploads: 1, ..served }, finish(requests), Cut::Body),
             (View { streams: 1, ..served }, finish(streams), Cut::Stream),
             (View { streams: 1, uploads: 1, ..served }, finish(streams), Cut::Stream),
-            (View { began: Began::Never, ..still }, wait(heads), Cut::Silent),
+            (View { began: Began::Never, ..IDLE }, wait(heads), Cut::Silent),
             (View { began: Began::Never, ..arrived }, wait(heads), Cut::Head),
             (arrived, wait(heads), Cut::Head),
-            (still, finish(heads), Cut::Silent),
+            (IDLE, finish(heads), Cut::Silent),
         ];
         let tight = Caps { requests: Duration::from_millis(1), ..CAPS };
         for (view, before, cut) in rows {
@@ -207,19 +209,11 @@ mod tests {
 
     #[test]
     fn a_request_that_may_still_come_is_waited_for_and_an_idle_connection_is_not() {
-        let idle = View {
-            protocol: Protocol::One,
-            requests: 0,
-            streams: 0,
-            uploads: 0,
-            began: Began::Once,
-            incoming: Incoming::Nothing,
-        };
-        assert!(matches!(verdict(idle, Duration::ZERO, &CAPS), Verdict::Finish { .. }));
-        let arrived = View { incoming: Incoming::Bytes, ..idle };
+        assert!(matches!(verdict(IDLE, Duration::ZERO, &CAPS), Verdict::Finish { .. }));
+        let arrived = View { incoming: Incoming::Bytes, ..IDLE };
         assert_eq!(verdict(arrived, Duration::ZERO, &CAPS), Verdict::Wait { look: CAPS.heads });
         assert_eq!(verdict(arrived, CAPS.heads, &CAPS), Verdict::Cut(Cut::Head));
-        let fresh = View { began: Began::Never, protocol: Protocol::Unknown, ..idle };
+        let fresh = View { began: Began::Never, protocol: Protocol::Unknown, ..IDLE };
         assert_eq!(verdict(fresh, Duration::ZERO, &CAPS), Verdict::Wait { look: CAPS.heads });
         assert_eq!(verdict(fresh, CAPS.heads, &CAPS), Verdict::Cut(Cut::Silent));
     }
