@@ -10,6 +10,8 @@
 #![cfg(shuttle)]
 
 use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -37,13 +39,10 @@ fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
     }
     let default = if std::env::var_os("EBBTIDE_LONG").is_some() { 140_000 } else { 3_400 };
     let schedules = std::env::var("EBBTIDE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(default);
-    let directory = std::env::temp_dir().join(format!("ebbtide-schedules-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).expect("there is room for schedules that fail");
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("the test").to_owned();
-    // Each scenario has a folder of its own, so that the file in it is its schedule.
-    let folder = directory.join(format!("{test}-{number}"));
+    // One folder for all: the first scenario's configuration is what a failure of any of them is written down with.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schedules");
     std::fs::create_dir_all(&folder).expect("there is room for schedules that fail");
+    let before = files(&folder);
     let mut config = shuttle::Config::new();
     config.stack_size = 256 * 1024;
     config.failure_persistence = shuttle::FailurePersistence::File(Some(folder.clone()));
@@ -54,16 +53,23 @@ fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
         shuttle::Runner::new(pct, config).run(scenario);
     });
     if let Err(payload) = std::panic::catch_unwind(run) {
-        let file = std::fs::read_dir(&folder).expect("it was made").filter_map(Result::ok).next();
-        let file = file.map(|entry| entry.path().display().to_string()).unwrap_or_default();
-        eprintln!(
-            "this replays the schedule:\n  EBBTIDE_REPLAY={number}:{file} RUSTFLAGS=\"--cfg shuttle -C debug-assertions\" \
-             cargo test --release -p ebbtide --test shuttle --target-dir target/shuttle {test} -- --exact --nocapture"
-        );
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or("the test");
+        eprintln!("this replays the schedule (one of these, if several scenarios failed at once):");
+        for file in files(&folder).difference(&before) {
+            let file = file.display();
+            eprintln!(
+                "  EBBTIDE_REPLAY={number}:{file} RUSTFLAGS=\"--cfg shuttle -C debug-assertions\" \
+                 cargo test --release -p ebbtide --test shuttle --target-dir target/shuttle {test} -- --exact --nocapture"
+            );
+        }
         std::panic::resume_unwind(payload);
     }
-    let _ = std::fs::remove_dir(&folder);
-    let _ = std::fs::remove_dir(&directory);
+}
+
+fn files(folder: &Path) -> BTreeSet<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("it was made");
+    entries.filter_map(Result::ok).map(|entry| entry.path()).collect()
 }
 
 fn builder(min: usize, max: usize) -> PoolBuilder<Stateless> {
@@ -130,22 +136,26 @@ fn submit_races_with_every_mode() {
             let submitter = {
                 let (pool, ran) = (Arc::clone(&pool), Arc::clone(&ran));
                 thread::spawn(move || {
-                    let mut accepted = 0;
+                    let (mut accepted, mut back) = (0, 0);
                     for _ in 0..3 {
                         let ran = Arc::clone(&ran);
                         if let Ok(handle) = pool.submit(move |_| ran.fetch_add(1, SeqCst)) {
                             accepted += 1;
-                            outcome(handle);
+                            if outcome(handle) == Outcome::Returned {
+                                // Whoever was told so finds it.
+                                assert_eq!(pool.take_returned().len(), 1);
+                                back += 1;
+                            }
                         }
                     }
-                    accepted
+                    (accepted, back)
                 })
             };
             let report = finish(&pool, shutdown);
-            let accepted = submitter.join().expect("no panic");
+            let (accepted, back) = submitter.join().expect("no panic");
             assert_eq!(report.accepted, accepted);
             assert_eq!(report.outcomes.completed, ran.load(SeqCst) as u64);
-            assert_eq!(report.outcomes.returned as usize, pool.take_returned().len());
+            assert_eq!(report.outcomes.returned as usize, back);
         });
     }
 }
@@ -423,22 +433,25 @@ fn a_stop_races_with_a_firing() {
 /// A single run that is brought forward, cancelled and stopped at once ends in one way, and its handle resolves.
 #[test]
 fn a_single_run_is_cancelled_run_and_stopped_at_once() {
-    explore(|| {
-        let pool = Arc::new(builder(1, 1).build().expect("valid"));
-        let timer = pool.after(Duration::from_secs(1)).start(|_| 7).expect("open");
-        let (early, late) = (timer.job().clone(), timer.job().clone());
-        let runs = thread::spawn(move || early.run_now().is_ok());
-        let cancels = thread::spawn(move || late.cancel());
-        let report = finish(&pool, Shutdown::drain());
-        runs.join().expect("no panic");
-        cancels.join().expect("no panic");
-        let value = timer.wait();
-        let outcome = value
-            .as_ref()
-            .map_or_else(|error| error.task().expect("ended").outcome(), |_| Outcome::Completed);
-        assert_eq!((report.accepted, report.outcomes.get(outcome)), (1, 1), "{outcome}: {report}");
-        assert_eq!(pool.take_returned().len(), usize::from(outcome == Outcome::Returned));
-    });
+    for shutdown in [Shutdown::drain(), Shutdown::abort()] {
+        explore(move || {
+            let pool = Arc::new(builder(1, 1).build().expect("valid"));
+            let timer = pool.after(Duration::from_secs(1)).start(|_| 7).expect("open");
+            let (early, late) = (timer.job().clone(), timer.job().clone());
+            let runs = thread::spawn(move || early.run_now().is_ok());
+            let cancels = thread::spawn(move || late.cancel());
+            let report = finish(&pool, shutdown);
+            // When the report is there, what came back is.
+            assert_eq!(pool.take_returned().len() as u64, report.outcomes.returned, "{report}");
+            runs.join().expect("no panic");
+            cancels.join().expect("no panic");
+            let value = timer.wait();
+            let outcome = value
+                .as_ref()
+                .map_or_else(|error| error.task().expect("ended").outcome(), |_| Outcome::Completed);
+            assert_eq!((report.accepted, report.outcomes.get(outcome)), (1, 1), "{outcome}: {report}");
+        });
+    }
 }
 
 /// Several to a worker, the queue being large enough: they stay queued until they start.
@@ -517,7 +530,11 @@ fn two_submitters_wait_for_room_while_trays_empty() {
         let submitters: Vec<_> = (0..2)
             .map(|_| {
                 let pool = Arc::clone(&pool);
-                thread::spawn(move || (0..3).for_each(|_| drop(pool.execute(|_| ()).expect("open"))))
+                thread::spawn(move || {
+                    (0..3).for_each(|_| {
+                        pool.execute(|_| ()).expect("open");
+                    })
+                })
             })
             .collect();
         submitters.into_iter().for_each(|one| one.join().expect("no panic"));

@@ -61,7 +61,12 @@ fn sn_02_an_abort_gives_back_timers_that_were_due_and_did_not_start() {
     until("all are due", || pool.stats().not_due == 0);
     let closing = pool.shutdown(Shutdown::abort());
     assert_eq!((pool.stats().queued, pool.waiting().len()), (0, 0));
-    let returned = pool.take_returned();
+    let mut returned = Vec::new();
+    // The two that run hold up the end of the stop; one that came back may still be on its way through the timer's thread.
+    until("three are back", || {
+        returned.extend(pool.take_returned());
+        returned.len() >= 3
+    });
     assert_eq!(returned.len(), 3);
     assert!(returned.iter().all(|task| task.name().is_some_and(|name| name.starts_with("timer "))));
     gate.open();

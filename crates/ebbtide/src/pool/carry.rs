@@ -7,6 +7,7 @@ use super::{
     core::Core,
     outbox::Parcel,
     reaper,
+    shelf::Side,
 };
 use crate::{
     report::Turn,
@@ -65,11 +66,7 @@ impl<I: Isolation> Core<I> {
         let (mut taken, mut returned) = (0, 0);
         for (level, entries) in self.queue.take_all(lane) {
             taken += entries.len();
-            let (run, count) = self.end_all_returned(lane, level, entries.into(), reason);
-            returned += count;
-            if !run.is_empty() {
-                self.returned.lock().push(run);
-            }
+            returned += self.end_all_returned(lane, level, entries.into(), reason);
         }
         // Only now may the report say that they are back.
         self.queue.arrived(lane, taken);
@@ -83,15 +80,16 @@ impl<I: Isolation> Core<I> {
         });
     }
 
-    /// Ends what waited in one level as returned. Gives those that leave, in their order and where they lay, and how many have ended.
+    /// Ends what waited in one level as returned, and lays it where `take_returned` finds it, in its order. Gives how many have ended.
     fn end_all_returned(
         &self,
         lane: u32,
         level: usize,
         mut entries: Vec<Entry<I>>,
         reason: &ReturnReason,
-    ) -> (Vec<Entry<I>>, usize) {
+    ) -> usize {
         let (mut kept, mut returned, mut claimed) = (0, 0, Vec::with_capacity(TOGETHER));
+        let mut laying = self.returned.lay();
         for from in (0..entries.len()).step_by(TOGETHER) {
             let till = entries.len().min(from + TOGETHER);
             claimed.clear();
@@ -101,14 +99,15 @@ impl<I: Isolation> Core<I> {
             self.queue.returned(lane, level, count);
             returned += count;
             for (place, claimed) in (from..till).zip(&claimed) {
-                if *claimed && entries[place].end_returned(reason) {
+                if *claimed && laying.end(&entries[place], reason) {
                     entries.swap(kept, place);
                     kept += 1;
                 }
             }
         }
         let rest = entries.split_off(kept);
+        laying.down(entries, Side::Back);
         panics::drop_quietly(rest);
-        (entries, returned)
+        returned
     }
 }

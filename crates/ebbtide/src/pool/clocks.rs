@@ -74,6 +74,8 @@ struct Book {
     next: u64,
     not_due: u64,
     ended_not_due: Outcomes,
+    /// Tasks that were due and whose clocks have not heard of their ends yet: it is they who hand back what did not begin.
+    out: usize,
 }
 
 impl Default for Mutex<Book> {
@@ -156,9 +158,18 @@ impl Clocks {
         self.book.lock().stopping -= 1;
     }
 
-    /// True while somebody stops clocks: what was not due is being handed back.
+    /// True while something may still be handed back: somebody stops clocks, or a task's end has not come to its clock.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.book.lock().stopping > 0
+        let book = self.book.lock();
+        book.stopping > 0 || book.out > 0
+    }
+
+    /// A task that was due has ended, and its clock has done with it. True if a shutdown may have waited for that.
+    #[must_use]
+    fn came_in(&self) -> bool {
+        let mut book = self.book.lock();
+        book.out -= 1;
+        book.closed && book.out == 0
     }
 
     /// Reads other counters while no task moves from here into the queue; gives them with how many are not due, and how those ended
@@ -194,6 +205,7 @@ impl<I: Isolation> Gate<I> for DueGate<'_, I> {
             if admission.is_ok() {
                 self.1.left.store(true, Ordering::Relaxed);
                 book.not_due -= 1;
+                book.out += 1;
             }
             (admission, effect)
         };
@@ -248,8 +260,15 @@ impl<I: Isolation> Core<I> {
         self.rejected.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A task that was due has ended, and its clock has done with it.
+    pub(crate) fn clock_heard(&self) {
+        if self.clocks.came_in() {
+            self.drive(|_, _, _| (Vec::new(), ()));
+        }
+    }
+
     /// Lays an unstarted task where `take_returned` finds it. Its outcome has been counted.
     pub(crate) fn hand_back(&self, entry: Entry<I>) {
-        self.returned.lock().push(vec![entry]);
+        self.returned.put(entry);
     }
 }

@@ -9,6 +9,7 @@ use super::{
     control::Control,
     events::{Event, Hub},
     ledger::{Balance, Reading},
+    shelf::{Shelf, Side},
     timing::Clockbook,
 };
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
         id::{TaskId, WorkerId},
         isolation::Isolation,
         outcome::{CancelReason, Outcome, Outcomes, ReturnReason},
+        panics,
         seat::{Order, Seat},
     },
     timer::Alarm,
@@ -77,8 +79,8 @@ pub(crate) struct Core<I: Isolation> {
     pub(crate) release: Mutex<Option<Release>>,
     /// The resource that was moved in.
     pub(crate) owned: Mutex<Option<super::lend::Held>>,
-    /// Unstarted tasks that were handed back and not taken yet, as they came out of the queue.
-    pub(crate) returned: Mutex<Vec<Vec<Entry<I>>>>,
+    /// Unstarted tasks that were handed back and not taken yet.
+    pub(crate) returned: Shelf<I>,
     pub(crate) rejected: AtomicU64,
     pub(crate) caller_runs: AtomicU64,
     /// Tasks taken from their workers; counted here before their handles resolve.
@@ -111,7 +113,7 @@ impl<I: Isolation> Core<I> {
             clocks: super::clocks::Clocks::new(),
             release: Mutex::new(None),
             owned: Mutex::new(None),
-            returned: Mutex::new(Vec::new()),
+            returned: Shelf::new(),
             rejected: AtomicU64::new(0),
             caller_runs: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
@@ -428,14 +430,15 @@ impl<I: Isolation> Employer<I> for Core<I> {
         for entry in entries.into_iter().rev() {
             match self.queue.give_back(entry) {
                 Ok(effect) => self.apply(effect),
-                Err(entry) => not_taken.push(entry),
+                Err((entry, NotTaken::Asked)) => self.end_asked(seat, entry),
+                Err((entry, NotTaken::Stopped)) => not_taken.push((entry, ReturnReason::PoolStopped)),
+                Err((entry, NotTaken::Broken(cause))) => {
+                    not_taken.push((entry, ReturnReason::Broken(cause)));
+                }
             }
         }
-        let ended = not_taken.into_iter().rev();
-        let returned: Vec<_> = ended.filter_map(|(entry, why)| self.end_unbegun(seat, entry, why)).collect();
-        if !returned.is_empty() {
-            // They are older than what was returned out of the queue.
-            self.returned.lock().insert(0, returned);
+        if !not_taken.is_empty() {
+            self.end_returned(seat, not_taken.into_iter().rev());
         }
     }
 
@@ -460,25 +463,29 @@ impl<I: Isolation> Employer<I> for Core<I> {
 }
 
 impl<I: Isolation> Core<I> {
-    /// Ends a task that was taken, has not begun and is not taken back. Gives it if it leaves.
-    fn end_unbegun(&self, seat: &Seat, entry: Entry<I>, why: NotTaken) -> Option<Entry<I>> {
-        let reason = match why {
-            NotTaken::Asked => {
-                let header = match &entry.body {
-                    Body::Cell(cell) => cell.header(),
-                    Body::Inline(_) => unreachable!("only a task with a header can be asked"),
-                };
-                let reason = header.reason().unwrap_or(CancelReason::Abort);
-                seat.count_shared(reason.outcome());
-                self.unusual(entry.id, header.name(), reason.outcome());
-                entry.end_cancelled(reason);
-                return None;
-            }
-            NotTaken::Stopped => ReturnReason::PoolStopped,
-            NotTaken::Broken(cause) => ReturnReason::Broken(cause),
+    /// Ends a task that was taken, has not begun and was asked to cancel.
+    fn end_asked(&self, seat: &Seat, entry: Entry<I>) {
+        let header = match &entry.body {
+            Body::Cell(cell) => cell.header(),
+            Body::Inline(_) => unreachable!("only a task with a header can be asked"),
         };
-        seat.count_shared(Outcome::Returned);
-        entry.end_returned(&reason).then_some(entry)
+        let reason = header.reason().unwrap_or(CancelReason::Abort);
+        seat.count_shared(reason.outcome());
+        self.unusual(entry.id, header.name(), reason.outcome());
+        entry.end_cancelled(reason);
+    }
+
+    /// Ends tasks that were taken, have not begun and are not taken back.
+    fn end_returned(&self, seat: &Seat, entries: impl Iterator<Item = (Entry<I>, ReturnReason)>) {
+        let (mut laying, mut leaves, mut stays) = (self.returned.lay(), Vec::new(), Vec::new());
+        for (entry, reason) in entries {
+            seat.count_shared(Outcome::Returned);
+            let run = if laying.end(&entry, &reason) { &mut leaves } else { &mut stays };
+            run.push(entry);
+        }
+        // They are older than what was returned out of the queue.
+        laying.down(leaves, Side::Front);
+        panics::drop_quietly(stays);
     }
 
     /// Sleeps until woken, or until the idle timeout: then the roster is asked whether the worker is still wanted. One that is kept

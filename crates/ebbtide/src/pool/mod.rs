@@ -33,6 +33,7 @@ mod requests;
 mod retirement;
 mod roster;
 mod scope;
+mod shelf;
 mod stats;
 mod submit;
 mod submitter;

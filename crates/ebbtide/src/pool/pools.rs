@@ -161,12 +161,12 @@ impl<I: Isolation> Pool<I> {
 
     /// The unstarted tasks that stops, aborts, restarts or a break-down gave back: each leaves once.
     ///
-    /// A handle may say `Returned` a moment before its task is here; once the stop's [`Closing`] is over, all are.
+    /// A task whose handle says `Returned` is here; once the stop's [`Closing`] is over, all are.
     #[doc(alias = "shutdownNow")]
     #[must_use = "what is dropped here is gone"]
     #[doc(alias = "drainQueue")]
     pub fn take_returned(&self) -> Vec<Returned<I>> {
-        let mut runs = std::mem::take(&mut *self.core.returned.lock()).into_iter();
+        let mut runs = self.core.returned.take().into_iter();
         // The first run, mostly the only one, stays where it is.
         let first: Vec<_> = runs.next().unwrap_or_default().into_iter().map(Returned::new).collect();
         runs.fold(first, |mut all, run| {

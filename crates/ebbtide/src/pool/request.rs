@@ -354,7 +354,7 @@ impl<I: Isolation> Core<I> {
             outcomes: balance.outcomes,
             caller_runs: self.caller_runs.load(crate::sync::atomic::Ordering::Relaxed),
             waiting_for_room: counts.waiting_for_room,
-            untaken: self.returned.lock().iter().map(Vec::len).sum(),
+            untaken: self.returned.len(),
             workers: WorkerStats {
                 min,
                 max,

@@ -117,6 +117,8 @@ struct After<I: Isolation> {
     /// A single run ended before it came into the queue, or came back from there.
     unrun: Option<Unrun<I>>,
     landed: Option<Result<(), TaskError>>,
+    /// A single run's task has ended, out of the queue or on a worker.
+    ended_in_pool: bool,
     /// Only to be dropped: what is in it belongs to the user.
     dropped: (Option<Alarm>, Option<Body<I>>),
     wake: Vec<(usize, Waker)>,
@@ -306,6 +308,9 @@ impl<I: Isolation> Series<I> {
             after.landed = Some(Err(error));
         }
         if let Some(core) = &core {
+            if after.ended_in_pool {
+                core.clock_heard();
+            }
             if let Some(id) = after.gone {
                 core.clocks.remove(id);
             }
@@ -428,6 +433,7 @@ impl<I: Isolation> Series<I> {
     fn landed(&self, flight: u64, result: Result<(), TaskError>) {
         self.drive_with(|desk, now, after| {
             let outcome = result.as_ref().map_or_else(TaskError::outcome, |()| Outcome::Completed);
+            after.ended_in_pool = self.landing.is_some();
             let Some(own) = desk.flights.get_mut(&flight) else { return Step::default() };
             let began = own.began;
             own.abandoned = outcome == Outcome::Abandoned && began.is_some() && !own.home;
@@ -544,6 +550,7 @@ impl<I: Isolation> After<I> {
             gone: None,
             unrun: None,
             landed: None,
+            ended_in_pool: false,
             dropped: (None, None),
             wake: Vec::new(),
         }

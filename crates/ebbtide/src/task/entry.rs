@@ -9,7 +9,7 @@ use super::{
     id::{TaskId, WorkerId},
     inline::InlineTask,
     isolation::{Isolation, Job},
-    outcome::{CancelReason, Outcome, ReturnReason},
+    outcome::CancelReason,
     panics,
 };
 use crate::clock::Moment;
@@ -89,21 +89,5 @@ impl<I: Isolation> Entry<I> {
                 cell.header().settle(outcome);
             }
         }
-    }
-
-    /// Ends a claimed task as returned. Its outcome must have been counted. False if it must not be given back, for it borrows from a
-    /// scope: such a body is dropped before its handle resolves and never leaves.
-    #[must_use]
-    pub(crate) fn end_returned(&self, reason: &ReturnReason) -> bool {
-        let Body::Cell(cell) = &self.body else { return true };
-        let header = cell.header();
-        let scoped = header.extras().is_some_and(|extras| extras.scoped);
-        if scoped {
-            cell.end_unrun(TaskError::returned(reason.clone()));
-        } else {
-            header.note_return(reason);
-        }
-        header.settle(Outcome::Returned);
-        !scoped
     }
 }

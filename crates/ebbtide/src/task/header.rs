@@ -239,6 +239,20 @@ impl Header {
     /// Running or Ending → Done. The last touch of whoever owned the body.
     #[inline]
     pub(crate) fn settle(&self, outcome: Outcome) {
+        if self.mark_done(outcome) {
+            wait::wake_all(self.waiting());
+        }
+    }
+
+    /// The same, but leaves it to the caller to wake those who wait.
+    #[must_use]
+    pub(crate) fn settle_quietly(&self, outcome: Outcome) -> Vec<(usize, Waker)> {
+        if self.mark_done(outcome) { self.waiting() } else { Vec::new() }
+    }
+
+    /// True if somebody waits for it.
+    #[inline]
+    fn mark_done(&self, outcome: Outcome) -> bool {
         if let Some(extras) = self.extras() {
             extras.let_go();
         }
@@ -247,15 +261,12 @@ impl Header {
         let state = self.word.load(Ordering::Relaxed) & STATE;
         debug_assert!(matches!(state, RUNNING | ENDING), "settled from {state:#x}");
         let before = self.word.fetch_add(DONE - state + outcome, Ordering::AcqRel);
-        if before & WAITED_FOR != 0 {
-            self.wake();
-        }
+        before & WAITED_FOR != 0
     }
 
     #[cold]
-    fn wake(&self) {
-        let wakers = self.side().wakers.take();
-        wait::wake_all(wakers);
+    fn waiting(&self) -> Vec<(usize, Waker)> {
+        self.side().wakers.take()
     }
 
     #[inline]
