@@ -16,9 +16,6 @@ use crate::stop::{Cause, Stage, Stopper};
 /// Lines of workers that wait to be told; what comes faster than it is read is counted only.
 const LINES_MOST: usize = 10_000;
 
-/// How the library's complaints about this option begin.
-const OF_STATE_DIR: &str = "state_dir: ";
-
 /// Where events of the pool go.
 #[derive(Debug)]
 pub(crate) struct Heard {
@@ -67,6 +64,7 @@ enum News {
     Died { worker: WorkerId, how: Arc<str> },
     StartFailed { worker: WorkerId, cause: Arc<str> },
     Warning(Arc<str>),
+    StateNotKept { worker: WorkerId, why: Arc<str> },
     Broken(Arc<str>),
 }
 
@@ -96,11 +94,10 @@ impl Heard {
             Event::WorkerStartFailed { worker, cause } => {
                 News::StartFailed { worker: *worker, cause: Arc::clone(cause) }
             }
-            Event::LimitIgnored { why } => {
-                if why.starts_with(OF_STATE_DIR) {
-                    inner.state = StateDir::Lost;
-                }
-                News::Warning(Arc::clone(why))
+            Event::LimitIgnored { why } => News::Warning(Arc::clone(why)),
+            Event::StateNotKept { worker, why } => {
+                inner.state = StateDir::Lost;
+                News::StateNotKept { worker: *worker, why: Arc::clone(why) }
             }
             Event::Broken { cause } => News::Broken(Arc::clone(cause)),
             _ => return,
@@ -171,9 +168,13 @@ impl Heard {
                 messages::say(format_args!("{} {}", worker_name(worker.0), in_our_words(&how)));
             }
             News::Warning(why) => messages::say(in_our_words(&why)),
+            News::StateNotKept { worker, why } => {
+                let name = worker_name(worker.0);
+                messages::say(format_args!("--state-dir: the state of {name} could not be kept: {why}"));
+            }
             News::StartFailed { worker, cause } => {
                 // One that we ended ourselves while it started is no worker that cannot be started.
-                let ours = stopper.state().stage >= Stage::Aborting && cause.contains("the pool was aborted");
+                let ours = stopper.state().stage >= Stage::Aborting;
                 if !ours && self.is_new(&cause) {
                     let name = worker_name(worker.0);
                     messages::say(format_args!("{name} could not be started: {}", in_our_words(&cause)));
@@ -231,7 +232,6 @@ pub(super) fn worker_name(worker: u32) -> String {
 pub(super) fn in_our_words(text: &str) -> String {
     text.replace("retire_at(", "--memory-soft (")
         .replace("kill_at(", "--memory-hard (")
-        .replace(OF_STATE_DIR, "--state-dir: ")
         .replace("raise kill_at", "raise --memory-hard")
         .replace(", or say where it is with `interpreter`", " and put it into the PATH")
 }

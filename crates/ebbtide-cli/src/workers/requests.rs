@@ -247,7 +247,7 @@ fn end(result: &Result<Answer, TaskError>) -> End {
 /// Whether it was our stop that it did not obey, and not its own time or memory.
 fn was_killed_at_stop(error: &TaskError) -> bool {
     let killed = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Killed>());
-    killed.is_some_and(|killed| killed.reason().contains(&CancelReason::Abort.to_string()))
+    killed.is_some_and(|killed| killed.request() == Some(&CancelReason::Abort))
 }
 
 /// What a person and a program are told about it.

@@ -152,6 +152,13 @@ pub enum Event {
         /// Which, and why.
         why: Arc<str>,
     },
+    /// The state of a worker process could not be written into `state_dir`: its replacement has it, the next start of the program has not.
+    StateNotKept {
+        /// The worker.
+        worker: WorkerId,
+        /// What went wrong.
+        why: Arc<str>,
+    },
     /// The workers cannot be started; what waited was returned.
     Broken {
         /// Why.
@@ -168,6 +175,7 @@ impl From<Notice> for Event {
             Notice::Died { worker, how } => Self::WorkerDied { worker, how },
             Notice::Quarantined { task, attempt } => Self::TaskQuarantined { task, attempt },
             Notice::LimitIgnored { why } => Self::LimitIgnored { why },
+            Notice::StateNotKept { worker, why } => Self::StateNotKept { worker, why },
         }
     }
 }

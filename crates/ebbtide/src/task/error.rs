@@ -23,18 +23,30 @@ pub struct Cancelled;
 #[error("killed: {reason}")]
 pub struct Killed {
     reason: Arc<str>,
+    request: Option<CancelReason>,
 }
 
 impl Killed {
     /// Says why force was needed.
     pub fn new(reason: impl Into<Arc<str>>) -> Self {
-        Self { reason: reason.into() }
+        Self { reason: reason.into(), request: None }
     }
 
     /// Why force was needed.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+
+    /// The request it did not obey, where its pool ended it for that: `None` if it was for its memory, and for what a body says itself.
+    #[must_use]
+    pub const fn request(&self) -> Option<&CancelReason> {
+        self.request.as_ref()
+    }
+
+    pub(crate) fn disobedient(request: Option<CancelReason>, patience: &str) -> Self {
+        let shown = request.as_ref().map(|request| format!(" ({request})")).unwrap_or_default();
+        Self { reason: format!("it did not obey within {patience}{shown}").into(), request }
     }
 }
 
@@ -114,8 +126,8 @@ impl TaskError {
         Self::of(Kind::Failed(error))
     }
 
-    pub(crate) fn killed(reason: impl Into<Arc<str>>) -> Self {
-        Self::of(Kind::Killed(Killed::new(reason)))
+    pub(crate) fn killed(killed: Killed) -> Self {
+        Self::of(Kind::Killed(killed))
     }
 
     pub(crate) fn crashed(crashed: Crashed) -> Self {

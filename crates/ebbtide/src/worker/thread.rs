@@ -80,6 +80,8 @@ pub(crate) enum Notice {
     Quarantined { task: TaskId, attempt: u32 },
     /// A limit is wrong, and is not held to any more.
     LimitIgnored { why: Arc<str> },
+    /// What it had learnt could not be written down.
+    StateNotKept { worker: WorkerId, why: Arc<str> },
 }
 
 /// Where a worker comes from when it asks for work.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::task::{
-    error::{Crashed, TaskError},
+    error::{Crashed, Killed, TaskError},
     id::TaskId,
     outcome::CancelReason,
 };
@@ -41,17 +41,16 @@ impl Death {
     /// How a task ended that had begun when it came.
     pub(super) fn of_task(&self, task: TaskId) -> TaskError {
         match &self.verdict {
-            Some(Verdict::Task(guilty, reason)) if *guilty == task => {
-                let reason =
-                    reason.as_ref().map_or_else(|| "it did not obey".to_owned(), ToString::to_string);
-                TaskError::killed(format!("it did not obey within {} ({reason})", self.patience()))
+            Some(Verdict::Task(guilty, request)) if *guilty == task => {
+                TaskError::killed(Killed::disobedient(request.clone(), self.patience()))
             }
             Some(Verdict::Aborted) => {
-                let patience = self.patience();
-                TaskError::killed(format!("it did not obey within {patience} (the pool was aborted)"))
+                TaskError::killed(Killed::disobedient(Some(CancelReason::Abort), self.patience()))
             }
-            Some(Verdict::Memory(why)) => TaskError::killed(Arc::clone(why)),
-            _ if self.out_of_memory => TaskError::killed("memory: the kernel ended its worker at the cap"),
+            Some(Verdict::Memory(why)) => TaskError::killed(Killed::new(Arc::clone(why))),
+            _ if self.out_of_memory => {
+                TaskError::killed(Killed::new("memory: the kernel ended its worker at the cap"))
+            }
             _ => TaskError::crashed(self.crashed()),
         }
     }

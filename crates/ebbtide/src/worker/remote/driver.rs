@@ -159,8 +159,8 @@ fn snapshot<I: Isolation>(desk: &Desk<I>) -> Option<Vec<u8>> {
     if let Some(state) = &state
         && let Err(error) = desk.plan.state.write(state)
     {
-        let why = format!("state_dir: the state of a worker could not be kept: {error}");
-        desk.employer().tell(Notice::LimitIgnored { why: why.into() });
+        let (worker, why) = (desk.seat().id, error.to_string().into());
+        desk.employer().tell(Notice::StateNotKept { worker, why });
     }
     state
 }
