@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, sync::Arc, sync::Mutex, sync::PoisonError, time::Duration};
 
-use crate::task::error::TaskError;
+use crate::task::error::{Cancelled, TaskError};
 
 /// Why a task was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -59,6 +59,9 @@ pub enum WaitError {
     /// The time given for waiting passed; the task goes on.
     #[error("the time to wait passed; the task goes on")]
     TimedOut,
+    /// Whoever waits was asked to cancel; the task goes on. A body that returns this was cancelled.
+    #[error("the wait was cancelled; the task that was waited for goes on")]
+    Cancelled(#[source] Cancelled),
     /// Blocking here would leave the pool without a worker to run what is waited for.
     #[error("waiting here would deadlock: the last worker of the pool would wait for its own pool")]
     WouldDeadlock,

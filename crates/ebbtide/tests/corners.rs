@@ -383,3 +383,36 @@ fn a_wake_that_meets_the_idle_timeout_is_not_lost() {
         nap(Duration::from_micros(u64::from(360 + round % 80)));
     }
 }
+
+/// Whoever waits for another task is asked to cancel: it hears that at once, may cancel the other one or wait on, and ends `Cancelled` by
+/// passing the error on.
+#[test]
+fn who_waits_for_another_task_hears_its_own_cancel() {
+    let pool = Pool::new(2);
+    let latch = Latch::default();
+    let _opens = OpensAtLast(latch.clone());
+    let door = latch.clone();
+    let (child, children) = std::sync::mpsc::channel();
+    let parent = pool
+        .submit_fallible(move |context| {
+            let door = door.clone();
+            let mut handle = context.submit(move |_| door.pass()).unwrap();
+            let waited = handle.wait_unless(&context.token());
+            child.send(handle).unwrap();
+            waited
+        })
+        .unwrap();
+    until("the child runs", || latch.came() == 1);
+    assert!(parent.cancel());
+    let error = { parent }.wait_timeout(LONG).unwrap_err();
+    assert_eq!(error.task().unwrap().outcome(), Outcome::Cancelled, "{error}");
+    let mut child = children.try_recv().unwrap();
+    assert_eq!(child.outcome(), None, "it goes on");
+    latch.open();
+    child.wait_timeout(LONG).unwrap();
+    // One that has ended is not looked past, and an old request is seen before the wait begins.
+    let (token, mut done) = (CancelToken::new(), pool.submit(|_| 7).unwrap());
+    token.cancel();
+    until("it has ended", || done.is_finished());
+    assert_eq!(done.wait_unless(&token).unwrap(), 7);
+}

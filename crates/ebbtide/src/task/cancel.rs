@@ -8,7 +8,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Weak},
-    task::{Context as Poller, Poll},
+    task::{Context as Poller, Poll, Waker},
     time::Duration,
 };
 
@@ -145,9 +145,8 @@ impl CancelToken {
     /// A sleep that ends early when somebody asks.
     #[must_use = "false says that the time passed"]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        let key = self.waiter_key();
-        let until = Moment::now().plus(timeout);
-        wait::block_until(Some(until), |waker| self.poll_with(key, waker).then_some(())).is_some()
+        let (until, waiting) = (Moment::now().plus(timeout), self.cancelled());
+        wait::block_until(Some(until), |waker| waiting.is_over(waker).then_some(())).is_some()
     }
 
     /// A future that resolves when it is cancelled.
@@ -178,15 +177,26 @@ impl CancelToken {
         inner.next_key += 1;
         usize::try_from(inner.next_key).unwrap_or(usize::MAX)
     }
+}
 
-    fn poll_with(&self, key: usize, waker: &std::task::Waker) -> bool {
-        if self.is_cancelled() {
+impl WaitCancelled {
+    /// True once it is cancelled; else leaves the waker, which stays for as long as this does.
+    pub(crate) fn is_over(&self, waker: &Waker) -> bool {
+        if self.token.is_cancelled() {
             return true;
         }
         let _replaced;
-        let mut inner = self.0.inner.lock();
-        _replaced = inner.wakers.register(key, waker);
+        let mut inner = self.token.0.inner.lock();
+        _replaced = inner.wakers.register(self.key, waker);
         inner.reason.is_some()
+    }
+}
+
+/// A token may live as long as its program, and be waited for by everything that comes and goes in it.
+impl Drop for WaitCancelled {
+    fn drop(&mut self) {
+        let waker = self.token.0.inner.lock().wakers.remove(self.key);
+        drop(waker);
     }
 }
 
@@ -235,7 +245,7 @@ impl Future for WaitCancelled {
     type Output = CancelReason;
 
     fn poll(self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<CancelReason> {
-        if self.token.poll_with(self.key, poller.waker()) {
+        if self.is_over(poller.waker()) {
             Poll::Ready(self.token.reason().unwrap_or(CancelReason::Requested(None)))
         } else {
             Poll::Pending
@@ -285,5 +295,16 @@ mod tests {
         assert!(!token.wait_timeout(Duration::from_millis(1)));
         token.cancel();
         assert!(token.wait_timeout(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn who_waits_no_more_leaves_nothing_with_the_token() {
+        let token = CancelToken::new();
+        for _ in 0..10 {
+            assert!(!token.wait_timeout(Duration::ZERO));
+            let mut waiting = std::pin::pin!(token.cancelled());
+            assert!(waiting.as_mut().poll(&mut Poller::from_waker(Waker::noop())).is_pending());
+        }
+        assert!(token.0.inner.lock().wakers.take().is_empty());
     }
 }

@@ -13,8 +13,9 @@ use std::{
 };
 
 use super::{
+    cancel::{CancelToken, WaitCancelled},
     cell::{self, AnyCell, Resolve},
-    error::TaskError,
+    error::{Cancelled, TaskError},
     gate::{self, Home, HomeId},
     header::TaskState,
     id::{TaskId, WorkerId},
@@ -99,7 +100,8 @@ impl<T: Send + 'static> Handle<T> {
         cell::cancel(&self.any(), reason)
     }
 
-    /// Blocks until the task has ended and gives its value.
+    /// Blocks until the task has ended and gives its value. A body that waits here does not hear its own cancel before that:
+    /// [`wait_unless`](Self::wait_unless) does.
     ///
     /// # Errors
     /// [`WaitError::Task`] says how the task ended without one. [`WaitError::WouldDeadlock`], on a worker of the
@@ -108,7 +110,7 @@ impl<T: Send + 'static> Handle<T> {
     #[doc(alias = "join")]
     #[doc(alias = "get")]
     pub fn wait(self) -> Result<T, WaitError> {
-        self.block(None)?.unwrap_or_else(|| Err(TaskError::taken())).map_err(WaitError::Task)
+        self.block(Until::Ended)?.unwrap_or_else(|| Err(TaskError::taken())).map_err(WaitError::Task)
     }
 
     /// Blocks until the task has ended, but at most `timeout`.
@@ -118,10 +120,37 @@ impl<T: Send + 'static> Handle<T> {
     /// as [`wait`](Self::wait). After a result was given once, later calls give [`WaitError::Task`] with a failure
     /// that says so.
     pub fn wait_timeout(&mut self, timeout: Duration) -> Result<T, WaitError> {
-        let until = Moment::now().plus(timeout);
-        match self.block(Some(until))? {
+        match self.block(Until::Time(Moment::now().plus(timeout)))? {
             Some(result) => result.map_err(WaitError::Task),
             None => Err(WaitError::TimedOut),
+        }
+    }
+
+    /// Blocks until the task has ended, or `token` is cancelled: for a body that waits for another task and must hear its own
+    /// [cancel](super::context::Context::token) meanwhile.
+    ///
+    /// # Errors
+    /// [`WaitError::Cancelled`] when the token came first: the task goes on, and may be waited for again, or cancelled. Otherwise as
+    /// [`wait_timeout`](Self::wait_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use ebbtide::{Outcome, Pool};
+    ///
+    /// let pool = Pool::new(2);
+    /// let parent = pool.submit_fallible(|context| {
+    ///     let mut child = context.submit(|context| while !context.is_cancelled() {}).expect("open");
+    ///     child.wait_unless(&context.token()).inspect_err(|_| drop(child.cancel()))
+    /// })?;
+    /// while pool.stats().running < 2 {}
+    /// parent.cancel();
+    /// assert_eq!(parent.wait().unwrap_err().task().unwrap().outcome(), Outcome::Cancelled);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_unless(&mut self, token: &CancelToken) -> Result<T, WaitError> {
+        match self.block(Until::Cancelled(token.cancelled()))? {
+            Some(result) => result.map_err(WaitError::Task),
+            None => Err(WaitError::Cancelled(Cancelled)),
         }
     }
 
@@ -144,10 +173,9 @@ impl<T: Send + 'static> Handle<T> {
         self.cell.header().poll_outcome(key, waker)
     }
 
-    fn block(&self, until: Option<Moment>) -> Result<Option<Result<T, TaskError>>, WaitError> {
-        let header = self.cell.header();
-        let ended = block_on(&*self.cell, OWN_KEY, until)?;
-        debug_assert!(until.is_some() || header.outcome().is_some());
+    fn block(&self, until: Until) -> Result<Option<Result<T, TaskError>>, WaitError> {
+        let ended = block_on(&*self.cell, OWN_KEY, &until)?;
+        debug_assert!(ended || !matches!(until, Until::Ended));
         Ok(ended.then(|| self.cell.take().unwrap_or_else(|| Err(TaskError::taken()))))
     }
 }
@@ -157,8 +185,16 @@ sync::thread_local! {
     static SPIN: Spin = const { Spin::new() };
 }
 
-/// Blocks on a task's end. Where a worker waits on a task of its own pool, the pool may refuse.
-fn block_on<C: AnyCell + ?Sized>(cell: &C, key: usize, until: Option<Moment>) -> Result<bool, WaitError> {
+/// What else ends waiting for a task.
+enum Until {
+    /// Only its end.
+    Ended,
+    Time(Moment),
+    Cancelled(WaitCancelled),
+}
+
+/// Blocks on a task's end; false if something else came first. Where a worker waits on a task of its own pool, the pool may refuse.
+fn block_on<C: AnyCell + ?Sized>(cell: &C, key: usize, until: &Until) -> Result<bool, WaitError> {
     let header = cell.header();
     if header.outcome().is_some() {
         return Ok(true);
@@ -167,7 +203,15 @@ fn block_on<C: AnyCell + ?Sized>(cell: &C, key: usize, until: Option<Moment>) ->
     if SPIN.try_with(|spin| spin.until(|| header.outcome().is_some())).unwrap_or(false) {
         return Ok(true);
     }
-    Ok(wait::block_until(until, |waker| header.poll_outcome(key, waker)).is_some())
+    let ended = |waker: &Waker| header.poll_outcome(key, waker).map(|_| true);
+    let answer = match until {
+        Until::Ended => wait::block_until(None, ended),
+        Until::Time(moment) => wait::block_until(Some(*moment), ended),
+        Until::Cancelled(request) => {
+            wait::block_until(None, |waker| ended(waker).or_else(|| request.is_over(waker).then_some(false)))
+        }
+    };
+    Ok(answer.unwrap_or(false))
 }
 
 /// Says that the worker waits no more, also when the wait ends by unwinding.
@@ -245,9 +289,15 @@ impl Watch {
     /// # Errors
     /// [`WaitError::TimedOut`] and [`WaitError::WouldDeadlock`], as for a handle.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Outcome, WaitError> {
-        let until = timeout.map(|timeout| Moment::now().plus(timeout));
-        block_on(&*self.cell, self.key, until)?;
+        let until = timeout.map_or(Until::Ended, |timeout| Until::Time(Moment::now().plus(timeout)));
+        block_on(&*self.cell, self.key, &until)?;
         self.outcome().ok_or(WaitError::TimedOut)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.cell.header().waits_no_more(self.key);
     }
 }
 

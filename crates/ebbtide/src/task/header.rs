@@ -306,6 +306,14 @@ impl Header {
         self.outcome()
     }
 
+    /// Takes a waker back that was left, if one was.
+    pub(crate) fn waits_no_more(&self, key: usize) {
+        if self.word.load(Ordering::Relaxed) & WAITED_FOR != 0 {
+            let waker = self.side().wakers.remove(key);
+            drop(waker);
+        }
+    }
+
     #[inline]
     pub(crate) fn is_asked(&self) -> bool {
         self.word.load(Ordering::Acquire) & ASKED != 0
