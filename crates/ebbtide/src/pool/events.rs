@@ -251,6 +251,7 @@ impl Hub {
         let stream = Arc::new(Stream { inner: Mutex::new(Inner::default()) });
         let open = match &mut *self.streams.lock() {
             Some(streams) => {
+                streams.retain(|stream| stream.strong_count() > 0);
                 streams.push(Arc::downgrade(&stream));
                 self.watched.store(true, Ordering::Relaxed);
                 true
