@@ -1152,6 +1152,7 @@ function remedyFor(error, message) {
   if (/Cannot use import statement outside a module|Unexpected token 'export'/.test(message)) {
     return 'Name the file .mjs, or say "type": "module" in its package.json';
   }
+  if (/\.[cm]?tsx?$/.test(targetFile)) return `Node ${process.version} does not take all of TypeScript: compile it, and name the .js file`;
   if (error instanceof SyntaxError) return 'Correct the syntax; `node --check FILE` shows it too';
   return 'It fails while it is loaded, before any task: run `node FILE` to see it alone';
 }
@@ -1188,6 +1189,8 @@ const api = {
   },
 };
 module.exports = api;
+// Never run: what `import { … }` finds outside of a pool is read off these words.
+0 && (module.exports = { isEbbtideWorker, workerData, onSnapshot, onRestore, currentTask, log });
 
 function mustBeFunction(fn, name) {
   if (typeof fn !== 'function') throw new TypeError(`${name} takes a function`);
@@ -1400,6 +1403,8 @@ async function live(problem) {
     prepare();
     await loadTarget();
     if (env.EBBTIDE_RESTORE === '1') await restoreState();
+    // Node tells of a rejection that nobody waits for only after this turn: who fails that way never was ready, and would be started for ever.
+    await new Promise((turned) => setImmediate(turned));
   } catch (error) {
     failToLoad(error);
     return;
