@@ -61,7 +61,7 @@ def f(body):
     for _ in range(100000): deep = [deep]
     return {
         "set": {"a": [1, {2}]}, "date": [datetime.datetime.now()], "nan": {"x": float("nan")}, "inf": -float("inf"), "own": Own(),
-        "loop": loop, "deep": deep, "bytes inside": [b"x"], "key": {(1, 2): 3}, "surrogate": "\\ud800", "lambda": [lambda: 1],
+        "loop": loop, "deep": deep, "bytes inside": [b"x"], "key": {"a": [{(1, 2): 3}]}, "surrogate": {"a": ["\\ud800"]}, "surrogate key": [{"\\ud800": 1}], "lambda": [lambda: 1],
     }[body]
 """
         wanted = {
@@ -73,8 +73,9 @@ def f(body):
             "loop": "Circular",
             "deep": "recursion",
             "bytes inside": "bytes has no JSON form at [0]",
-            "key": "keys must be",
-            "surrogate": "surrogates not allowed",
+            "key": "(1, 2) is no key for JSON at ['a'][0]",
+            "surrogate": "it has a lone surrogate, which UTF-8 has no form for, at ['a'][0]",
+            "surrogate key": "'\\ud800' is no key for JSON at [0]",
             "lambda": "function has no JSON form at [0]",
         }
         with Worker(source) as w:
