@@ -857,11 +857,22 @@ function textOf(thrown) {
   return `${what} was thrown, which is no Error`;
 }
 
+function named(error) {
+  return `${error !== null && typeof error === 'object' ? `${classOf(error)}: ` : ''}${textOf(error)}`;
+}
+
+/** "All promises were rejected" alone says nothing. */
+function withMembers(error) {
+  if (!(error instanceof AggregateError) || !Array.isArray(error.errors) || error.errors.length === 0) return textOf(error);
+  const more = error.errors.length > 3 ? `; and ${error.errors.length - 3} more` : '';
+  return `${textOf(error)} (${error.errors.slice(0, 3).map(named).join('; ')}${more})`;
+}
+
 function withCauses(error) {
-  let text = textOf(error);
+  let text = withMembers(error);
   for (let depth = 0, at = error; depth < 4 && at !== null && typeof at === 'object' && at.cause != null; depth += 1) {
     at = at.cause;
-    text += ` (cause: ${typeof at === 'object' ? `${classOf(at)}: ` : ''}${textOf(at)})`;
+    text += ` (cause: ${named(at)})`;
   }
   return text;
 }

@@ -286,9 +286,17 @@ def _stack_of(e: BaseException) -> str:
         return ""
 
 
+_Group = getattr(sys.modules["builtins"], "BaseExceptionGroup", ())  # from Python 3.11 on
+
+
 def _text_of(e: BaseException) -> str:
     try:
-        return str(e)
+        if not isinstance(e, _Group):
+            return str(e)
+        # "unhandled errors in a TaskGroup (1 sub-exception)" alone says nothing.
+        members = [f"{_class_name(type(m))}: {m}" for m in e.exceptions[:3]]
+        more = f"; and {len(e.exceptions) - 3} more" if len(e.exceptions) > 3 else ""
+        return f"{e}: {'; '.join(members)}{more}"
     except Exception as in_text:
         return f"(its text could not be made: {type(in_text).__name__})"
 

@@ -406,6 +406,7 @@ def f(body):
     if body == "cause":
         try: {}["deep"]
         except KeyError as e: raise Own("outer") from e
+    if body == "several": raise ExceptionGroup("all failed", [ValueError("one"), KeyError(2), OSError(), TypeError()])
     if body == "recursion": return f(body)
     if body == "memory": return bytearray(1 << 60)
     if body == "long": raise ValueError("ü" * 20000)
@@ -437,6 +438,8 @@ def f(body):
                 meta = w.fails(1, "cause")
                 self.assertIn("KeyError: 'deep'", meta["stack"])
                 self.assertIn("direct cause", meta["stack"])
+                if sys.version_info >= (3, 11):
+                    self.assertEqual(w.fails(1, "several")["message"], "all failed (4 sub-exceptions): ValueError: one; KeyError: 2; OSError: ; and 1 more")
                 for kind, name in (("recursion", "RecursionError"), ("memory", "MemoryError"), ("interrupt", "KeyboardInterrupt"), ("generator", "GeneratorExit")):
                     self.assertEqual(w.fails(1, kind)["name"], name)
                 self.assertEqual(w.call(1, "fine").value, "fine")
