@@ -1,7 +1,7 @@
 //! What a worker process is: the program, what it is to load, and what it is given.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -38,6 +38,15 @@ pub(super) enum Kind {
     Python(String),
     Program(OsString),
     CurrentExe(String),
+}
+
+/// Linux takes 32 pages for a variable, its name and its end among them.
+fn data_most() -> usize {
+    32 * rustix::param::page_size() - "EBBTIDE_DATA=\0".len()
+}
+
+fn is_name(name: &OsStr) -> bool {
+    !name.is_empty() && !name.as_encoded_bytes().iter().any(|byte| matches!(byte, b'=' | 0))
 }
 
 impl WorkerCommand {
@@ -109,7 +118,8 @@ impl WorkerCommand {
         self
     }
 
-    /// What every worker is given at its start, as `workerData` or `worker_data`. What cannot be written as JSON is a build error.
+    /// What every worker is given at its start, as `workerData` or `worker_data`. What cannot be written as JSON is a build error, and so is what
+    /// is longer than Linux lets an environment variable be (128 KiB, where a page has 4).
     pub fn data(mut self, data: &impl Serialize) -> Self {
         self.data = Some(serde_json::to_string(data).map_err(|error| error.to_string().into()));
         self
@@ -136,8 +146,21 @@ impl WorkerCommand {
     /// Everything about it that can be known to be wrong without starting it.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         let wrong = |option, problem: String| Err(BuildError::new(option, problem));
-        if let Some(Err(error)) = &self.data {
-            return wrong("data", format!("cannot be written as JSON: {error}"));
+        match &self.data {
+            Some(Err(error)) => return wrong("data", format!("cannot be written as JSON: {error}")),
+            Some(Ok(data)) if data.len() > data_most() => {
+                let (is, most) = (data.len(), data_most());
+                return wrong(
+                    "data",
+                    format!("of {is} bytes, and {most} is the most: give the path of a file that has it"),
+                );
+            }
+            _ => {}
+        }
+        if let Some(name) =
+            self.env.iter().map(|(name, _)| name).chain(&self.pass).find(|name| !is_name(name))
+        {
+            return wrong("env", format!("{name:?} is no name for an environment variable"));
         }
         if !(1..=1024).contains(&self.concurrency) {
             return wrong("concurrency", format!("of {}: say 1 to 1024", self.concurrency));
