@@ -237,6 +237,12 @@ fn unreadable_input_ends_with_74() {
 }
 
 #[test]
+fn a_dash_is_the_standard_input() {
+    let ended = Ebbtide::run(["--input", "-", "--", "echo"]).feed("a\n");
+    assert_eq!((ended.code, ended.text()), (Some(0), "a\n"), "{}", ended.stderr);
+}
+
+#[test]
 fn help_completions_and_the_manual_say_the_same() {
     let help = Ebbtide::run(["--help"]).feed("");
     let page = Ebbtide::bare(["man"]).feed("");

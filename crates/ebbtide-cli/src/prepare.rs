@@ -73,7 +73,7 @@ pub(crate) fn dry_run(args: &RunArgs) -> Result<(), Refusal> {
 pub(crate) fn prepare(args: &RunArgs) -> Result<Prepared, Refusal> {
     let template = template(args);
     let lines = lines(args)?;
-    if args.input.is_none() && std::io::stdin().is_terminal() {
+    if args.input().is_none() && std::io::stdin().is_terminal() {
         messages::note("reading tasks from the terminal, one per line; Ctrl-D ends the input");
     }
     if let (None, Some(program)) = (&args.worker.worker, template.program()) {
@@ -184,14 +184,14 @@ fn template(args: &RunArgs) -> Template {
 }
 
 fn lines(args: &RunArgs) -> Result<Lines, Refusal> {
-    Lines::open(args.input.as_deref(), separator(args)).map_err(|error| Refusal::with(exit::IO)(&error))
+    Lines::open(args.input(), separator(args)).map_err(|error| Refusal::with(exit::IO)(&error))
 }
 
 /// Creates the file of the report, which empties it: not one that this run reads or goes on with.
 fn report(args: &RunArgs) -> Result<Option<ReportFile>, Refusal> {
     let Some(path) = &args.report else { return Ok(None) };
-    for (option, other) in [("--input", &args.input), ("--joblog", &args.joblog)] {
-        if other.as_deref().is_some_and(|other| is_same_file(path, other)) {
+    for (option, other) in [("--input", args.input()), ("--joblog", args.joblog.as_deref())] {
+        if other.is_some_and(|other| is_same_file(path, other)) {
             let why = format!(
                 "--report and {option} are the same file, {}, and the report would overwrite it: give the report one of its own",
                 path.display()
@@ -226,7 +226,7 @@ fn log(args: &RunArgs, template: &Template) -> Result<(Option<JobLog>, Resume), 
     let earlier = if resumes(args) { Earlier::GoOn } else { Earlier::Refuse };
     let (log, past) = JobLog::open(path, earlier).map_err(refused_log)?;
     let mut resume = Resume::new(past, done(args));
-    if let Some(input) = &args.input {
+    if let Some(input) = args.input() {
         resume.check(input, separator(args), template).map_err(mismatch)?;
     }
     Ok((Some(log), resume))
