@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use rustix::fs::FileType;
 use serde::Serialize;
 
 use crate::error::BuildError;
@@ -45,6 +46,14 @@ fn data_most() -> usize {
     32 * rustix::param::page_size() - "EBBTIDE_DATA=\0".len()
 }
 
+/// Whether a pool started this process as that worker, and it does not serve: who serves has taken the socket away from there.
+fn is_this_worker(name: &str) -> bool {
+    let stdin = rustix::fs::fstat(rustix::stdio::stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    std::env::var_os("EBBTIDE_PROTO").is_some()
+        && std::env::var_os("EBBTIDE_TARGET").is_some_and(|target| target == name)
+        && stdin == Ok(FileType::Socket)
+}
+
 fn is_name(name: &OsStr) -> bool {
     !name.is_empty() && !name.as_encoded_bytes().iter().any(|byte| matches!(byte, b'=' | 0))
 }
@@ -67,7 +76,7 @@ impl WorkerCommand {
     }
 
     /// This very executable, once more: its `main` must look with `ebbtide_worker::is_worker()` whether it was started as a worker, and is told
-    /// `name` there.
+    /// `name` there. Where it forgets to, and builds the same pool again, that is a build error in the worker: else each worker would start the next.
     pub fn current_exe(name: impl Into<String>) -> Self {
         Self::of(Kind::CurrentExe(name.into()))
     }
@@ -181,6 +190,14 @@ impl WorkerCommand {
             },
             Kind::Program(program) if program.is_empty() => {
                 wrong("program", "needs a name or a path".to_owned())
+            }
+            Kind::CurrentExe(name) if is_this_worker(name) => {
+                let remedy =
+                    "let main look with ebbtide_worker::is_worker(), and serve, before it builds a pool";
+                wrong(
+                    "current_exe",
+                    format!("this process was itself started as the worker \"{name}\": {remedy}"),
+                )
             }
             Kind::Program(_) | Kind::CurrentExe(_) => Ok(()),
         }
