@@ -33,7 +33,11 @@ fn an_output_that_cannot_be_kept_is_not_done() {
     let folder = tempfile::tempdir().unwrap();
     let first = logged(folder.path(), &args).with(no_room).feed(numbers(2));
     assert_eq!((first.text(), rows(folder.path())), ("", 0), "nothing of a cut output: {}", first.stderr);
-    assert!(first.stderr.contains("line 1 (1): its output could not be kept"), "{}", first.stderr);
+    assert!(
+        first.stderr.contains("line 1 (1): its output could not be kept in /nonexistent (TMPDIR"),
+        "{}",
+        first.stderr
+    );
     let report = lawful_report(&folder.path().join("report"));
     assert_eq!(report["outcomes"]["completed"], 0, "{report}");
     let whole = ["1", "2"].map(|digit| digit.repeat(3_000_000) + "\n").concat();
@@ -48,11 +52,37 @@ fn a_result_that_cannot_be_kept_is_not_done() {
     let args = ["-w", "1", "--worker", "python:f.py:f"];
     let first = logged(folder.path(), &args).with(no_room).feed(numbers(2));
     assert_eq!((first.text(), rows(folder.path())), ("", 0), "{}", first.stderr);
-    assert!(first.stderr.contains("its result could not be kept"), "{}", first.stderr);
+    assert!(
+        first.stderr.contains("its result could not be kept in /nonexistent (TMPDIR"),
+        "{}",
+        first.stderr
+    );
     let report = lawful_report(&folder.path().join("report"));
     assert_eq!(report["outcomes"]["completed"], 0, "{report}");
     let whole = ["1", "2"].map(|digit| format!("\"{}\"\n", digit.repeat(3_000_000))).concat();
     done_again(folder.path(), &args, &first, &whole);
+}
+
+#[test]
+fn a_report_overwrites_nothing_that_the_run_reads_or_goes_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("lines"), numbers(2)).unwrap();
+    std::os::unix::fs::symlink("lines", folder.path().join("link")).unwrap();
+    let run = |args: &[&str]| Ebbtide::run(args).in_folder(folder.path()).feed("");
+    let first = run(&["--joblog", "log", "--input", "lines", "--", "true"]);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    for (option, report) in [("--input", "link"), ("--joblog", "./log")] {
+        let args = ["--joblog", "log", "--resume", "--input", "lines", "--report", report, "--", "true"];
+        let ended = run(&args);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains(&format!("--report and {option} are the same file")),
+            "{}",
+            ended.stderr
+        );
+    }
+    assert_eq!(std::fs::read_to_string(folder.path().join("lines")).unwrap(), numbers(2));
+    assert_eq!(rows(folder.path()), 2);
 }
 
 #[test]

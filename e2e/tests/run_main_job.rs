@@ -142,6 +142,18 @@ fn a_command_that_does_not_exist_is_found_before_the_first_task() {
 }
 
 #[test]
+fn a_script_whose_interpreter_is_missing_is_not_said_to_be_missing_itself() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script");
+    std::fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let ended = Ebbtide::run(["--", "./script"]).in_folder(folder.path()).feed("a\n");
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("./script: it is there, but not the interpreter"), "{}", ended.stderr);
+}
+
+#[test]
 fn braces_in_the_command_itself_fail_one_task_not_the_run() {
     let ended = Ebbtide::run(["-k", "--output", "json", "--", "{}", "x"]).feed("echo\nno-such-command\n");
     assert_eq!(ended.code, Some(1));
@@ -222,6 +234,12 @@ fn unreadable_input_ends_with_74() {
         assert_eq!(ended.code, Some(74));
         assert!(ended.stderr.contains(input), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn a_dash_is_the_standard_input() {
+    let ended = Ebbtide::run(["--input", "-", "--", "echo"]).feed("a\n");
+    assert_eq!((ended.code, ended.text()), (Some(0), "a\n"), "{}", ended.stderr);
 }
 
 #[test]

@@ -81,6 +81,19 @@ fn signals_close_together_are_one() {
 }
 
 #[test]
+fn a_report_names_the_limits_that_were_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report");
+    let limits = ["--deadline", "7s", "--grace", "2s", "--report", report.to_str().unwrap()];
+    for work in [&["--", "true"][..], &["--worker", "python:builtins:abs"]] {
+        let ended = Ebbtide::run(limits.iter().chain(work)).feed("1\n");
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let said = lawful_report(&report);
+        assert_eq!((&said["deadline_ms"], &said["grace_ms"]), (&7_000.0.into(), &2_000.0.into()), "{said}");
+    }
+}
+
+#[test]
 fn a_second_signal_kills_what_ignores_us() {
     let folder = tempfile::tempdir().unwrap();
     let deaf = "trap '' TERM INT; : > deaf-$2; while :; do sleep 0.1; done";

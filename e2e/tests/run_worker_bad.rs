@@ -136,7 +136,10 @@ fn another_version_of_the_protocol_is_refused_and_named() {
 
 #[test]
 fn who_says_nothing_is_waited_for_as_long_as_asked() {
-    cannot_start(&program("silent", &["--start-timeout", "0.3"], "1\n"), &["did not say HELLO", "300ms"]);
+    cannot_start(
+        &program("silent", &["--start-timeout", "0.3"], "1\n"),
+        &["did not say HELLO", "300ms", "--start-timeout"],
+    );
     let folder = folder(&[]);
     cannot_start(
         &run(folder.path(), "program:cat", &["--start-timeout", "0.3"], "1\n"),

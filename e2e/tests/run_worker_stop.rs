@@ -154,6 +154,21 @@ fn a_stop_before_any_worker_is_ready_waits_for_nobody() {
 }
 
 #[test]
+fn workers_that_a_stop_ends_while_they_start_are_none_that_cannot_be_started() {
+    let folder = folder();
+    let mark = "require('fs').writeFileSync(`started-${process.pid}`, ''); for (;;);";
+    std::fs::write(folder.path().join("slow.js"), mark).unwrap();
+    // More of them than starts may fail before it is given up.
+    let args = ["--worker", "node:slow.js", "-w", "4"];
+    let run = Ebbtide::run(args).in_folder(folder.path()).input(numbers(5)).start();
+    eventually("all of them load", || started(folder.path()) == 4);
+    run.signal(Signal::TERM);
+    let ended = run.wait();
+    assert_eq!(ended.code, Some(10), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("given up") && !ended.stderr.contains("aborted"), "{}", ended.stderr);
+}
+
+#[test]
 fn killing_ebbtide_leaves_no_worker_and_nothing_of_theirs() {
     for (worker, folder) in both("family") {
         let run = start(folder.path(), &worker, &[]);

@@ -857,11 +857,22 @@ function textOf(thrown) {
   return `${what} was thrown, which is no Error`;
 }
 
+function named(error) {
+  return `${error !== null && typeof error === 'object' ? `${classOf(error)}: ` : ''}${textOf(error)}`;
+}
+
+/** "All promises were rejected" alone says nothing. */
+function withMembers(error) {
+  if (!(error instanceof AggregateError) || !Array.isArray(error.errors) || error.errors.length === 0) return textOf(error);
+  const more = error.errors.length > 3 ? `; and ${error.errors.length - 3} more` : '';
+  return `${textOf(error)} (${error.errors.slice(0, 3).map(named).join('; ')}${more})`;
+}
+
 function withCauses(error) {
-  let text = textOf(error);
+  let text = withMembers(error);
   for (let depth = 0, at = error; depth < 4 && at !== null && typeof at === 'object' && at.cause != null; depth += 1) {
     at = at.cause;
-    text += ` (cause: ${typeof at === 'object' ? `${classOf(at)}: ` : ''}${textOf(at)})`;
+    text += ` (cause: ${named(at)})`;
   }
   return text;
 }
@@ -1152,6 +1163,7 @@ function remedyFor(error, message) {
   if (/Cannot use import statement outside a module|Unexpected token 'export'/.test(message)) {
     return 'Name the file .mjs, or say "type": "module" in its package.json';
   }
+  if (/\.[cm]?tsx?$/.test(targetFile)) return `Node ${process.version} does not take all of TypeScript: compile it, and name the .js file`;
   if (error instanceof SyntaxError) return 'Correct the syntax; `node --check FILE` shows it too';
   return 'It fails while it is loaded, before any task: run `node FILE` to see it alone';
 }
@@ -1188,6 +1200,8 @@ const api = {
   },
 };
 module.exports = api;
+// Never run: what `import { … }` finds outside of a pool is read off these words.
+0 && (module.exports = { isEbbtideWorker, workerData, onSnapshot, onRestore, currentTask, log });
 
 function mustBeFunction(fn, name) {
   if (typeof fn !== 'function') throw new TypeError(`${name} takes a function`);
@@ -1400,6 +1414,8 @@ async function live(problem) {
     prepare();
     await loadTarget();
     if (env.EBBTIDE_RESTORE === '1') await restoreState();
+    // Node tells of a rejection that nobody waits for only after this turn: who fails that way never was ready, and would be started for ever.
+    await new Promise((turned) => setImmediate(turned));
   } catch (error) {
     failToLoad(error);
     return;

@@ -206,16 +206,33 @@ def _culprit(value: Any) -> tuple[str, str]:
     seen: set[int] = set()
     while todo and len(seen) < 100_000:
         path, v = todo.pop()
+        if isinstance(v, str) and not _is_unicode(v):
+            return f" at {path}" if path else "", "it has a lone surrogate, which UTF-8 has no form for,"
         if isinstance(v, float) and (v != v or v in (float("inf"), float("-inf"))):
             return f" at {path}" if path else "", f"{v!r} is not a JSON number"
         if isinstance(v, (dict, list, tuple)):
             if id(v) not in seen:
                 seen.add(id(v))
+                bad = [k for k in v if not _is_key(k)] if isinstance(v, dict) else ()
+                if bad:
+                    return f" at {path}" if path else "", f"{_cut(repr(bad[0]), _NAME_MAX)} is no key for JSON"
                 items = list(v.items() if isinstance(v, dict) else enumerate(v))
                 todo.extend((f"{path}[{k!r}]", x) for k, x in reversed(items))
         elif not isinstance(v, (str, int, float, type(None))):
             return f" at {path}" if path else "", f"{_class_name(type(v))} has no JSON form"
     return "", ""
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_key(key: Any) -> bool:
+    return _is_unicode(key) if isinstance(key, str) else key is None or isinstance(key, (int, float))
 
 
 def _class_name(cls: type) -> str:
@@ -269,9 +286,17 @@ def _stack_of(e: BaseException) -> str:
         return ""
 
 
+_Group = getattr(sys.modules["builtins"], "BaseExceptionGroup", ())  # from Python 3.11 on
+
+
 def _text_of(e: BaseException) -> str:
     try:
-        return str(e)
+        if not isinstance(e, _Group):
+            return str(e)
+        # "unhandled errors in a TaskGroup (1 sub-exception)" alone says nothing.
+        members = [f"{_class_name(type(m))}: {m}" for m in e.exceptions[:3]]
+        more = f"; and {len(e.exceptions) - 3} more" if len(e.exceptions) > 3 else ""
+        return f"{e}: {'; '.join(members)}{more}"
     except Exception as in_text:
         return f"(its text could not be made: {type(in_text).__name__})"
 
@@ -632,7 +657,8 @@ class _Target:
         except _LoadError:
             raise
         except SystemExit as e:
-            raise _LoadError(f"{self.where} ended the process while it was loaded (exit code {e.code}); guard its script part with if __name__ == '__main__'") from e
+            how = f"saying {e.code!r}" if isinstance(e.code, str) else f"exit code {e.code or 0}"
+            raise _LoadError(f"{self.where} ended the process while it was loaded ({how}); guard its script part with if __name__ == '__main__'") from e
         except BaseException as e:
             raise _LoadError(self._why_not(e), _class_name(type(e)), _stack_of(e)) from e
 
@@ -654,6 +680,8 @@ class _Target:
         name = os.path.basename(path)[:-3]
         if name == "ebbtide_worker":
             raise _LoadError(f"{path} has the name of the SDK; rename it")
+        if name in sys.modules and name != "__main__":
+            name += "_py"  # in place of a module that is loaded already (io, types) it would break whoever uses that; a script does not either
         spec = util.spec_from_file_location(name, path)
         module = util.module_from_spec(spec)
         sys.modules[name] = module
@@ -1238,10 +1266,17 @@ def main() -> None:
         os._exit(_MALFORMED)
 
 
-class _Nobody:
-    """In place of the worker where this module is only imported, as in children of multiprocessing."""
+def _say_to_nobody(kind: int, _id: int, level: str | None, text: str) -> None:
+    """In a child of a worker it is an error; where there is no pool, as in a test of the functions, it is told to whoever looks on."""
+    if "EBBTIDE_PROTO" in os.environ:
+        _say_in_child()
+    print(f"ebbtide_worker: {'progress' if kind == _PROGRESS else level}: {text}", file=sys.stderr)
 
-    say = staticmethod(_say_in_child)
+
+class _Nobody:
+    """In place of the worker where this module is only imported: in children of multiprocessing, or where there is no pool."""
+
+    say = staticmethod(_say_to_nobody)
     current_task = staticmethod(lambda: None)
 
 

@@ -1,7 +1,7 @@
 //! What can be typed: options, their defaults, their errors, the long help with examples.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -126,9 +126,9 @@ pub(crate) struct RunArgs {
     #[arg(long, requires = "joblog")]
     pub(crate) resume_failed: bool,
 
-    /// Read the lines from FILE instead of the standard input
+    /// Read the lines from FILE instead of the standard input, which is also -
     #[arg(short = 'a', long, value_name = "FILE")]
-    pub(crate) input: Option<PathBuf>,
+    input: Option<PathBuf>,
 
     /// The input is separated by NUL, not by newline (find -print0)
     #[arg(short = '0', long)]
@@ -232,6 +232,11 @@ impl RunArgs {
             let max = std::thread::available_parallelism().map_or(1, usize::from);
             Workers { min: 1, max }
         })
+    }
+
+    /// The file of the lines; none where they come from the standard input.
+    pub(crate) fn input(&self) -> Option<&Path> {
+        self.input.as_deref().filter(|path| path.as_os_str() != "-")
     }
 
     /// The grace that fits into the deadline.

@@ -13,7 +13,7 @@ use crate::bell::Bell;
 use crate::job::{Job, Kept, Outputs, Record};
 use crate::joblog::Row;
 use crate::ledger::Ledger;
-use crate::runner::{Asks, Attempt, Budget, Keep, Launcher, Verdict, attempt};
+use crate::runner::{Asks, Attempt, Budget, Keep, Launcher, Verdict, attempt, find_program, spool_place};
 use crate::stop::{Cause, Stopper};
 use crate::template::{Template, quoted};
 use crate::window::Window;
@@ -169,16 +169,27 @@ fn not_started(record: &mut Record, error: &SpawnError) -> Verdict {
         SpawnError::NotFound { .. } => (Some(NOT_FOUND), Verdict::Failed),
         _ => (Some(CANNOT_START), Verdict::Failed),
     };
-    record.problem = Some(error.to_string());
+    record.problem = Some(why_not_started(error));
     (record.exit_code, record.signal, record.outputs) = (code, None, None);
     verdict
+}
+
+fn why_not_started(error: &SpawnError) -> String {
+    match error {
+        // The system says the same of a script whose interpreter is missing.
+        SpawnError::NotFound { program } if find_program(program).is_ok() => {
+            format!("{}: it is there, but not the interpreter that its #! line names", program.display())
+        }
+        _ => error.to_string(),
+    }
 }
 
 fn take(record: &mut Record, done: Attempt) -> Verdict {
     record.exit_code = done.exit_code;
     record.signal = done.signal;
     let outputs = Outputs { stdout: done.stdout, stderr: done.stderr };
-    record.problem = outputs.lost().map(|error| format!("its output could not be kept: {error}"));
+    record.problem =
+        outputs.lost().map(|error| format!("its output could not be kept {}: {error}", spool_place()));
     record.output = if record.problem.is_some() { Kept::Lost } else { Kept::Whole };
     record.outputs = (record.output == Kept::Whole).then_some(outputs);
     done.verdict

@@ -18,6 +18,12 @@ pub(crate) fn until(instant: Instant) -> Duration {
     instant.saturating_duration_since(now())
 }
 
+/// Waits for nothing but the time.
+pub(crate) fn pause(duration: Duration) {
+    // Woken early by a signal: whoever pauses looks again.
+    let _ = rustix::event::poll(&mut [], Some(&timespec(duration)));
+}
+
 /// Whole milliseconds, as every `…_ms` of ours is written.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

@@ -1,6 +1,9 @@
 //! Everything that can be found wrong before the first task: input, command, report file, job log, guardian, pool.
 
+use std::fs::Metadata;
 use std::io::IsTerminal as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use ebbtide::process::Guardian;
@@ -70,7 +73,7 @@ pub(crate) fn dry_run(args: &RunArgs) -> Result<(), Refusal> {
 pub(crate) fn prepare(args: &RunArgs) -> Result<Prepared, Refusal> {
     let template = template(args);
     let lines = lines(args)?;
-    if args.input.is_none() && std::io::stdin().is_terminal() {
+    if args.input().is_none() && std::io::stdin().is_terminal() {
         messages::note("reading tasks from the terminal, one per line; Ctrl-D ends the input");
     }
     if let (None, Some(program)) = (&args.worker.worker, template.program()) {
@@ -78,8 +81,7 @@ pub(crate) fn prepare(args: &RunArgs) -> Result<Prepared, Refusal> {
     }
     let (log, resume) = log(args, &template)?;
     // After the log: a run that is refused must not empty the report of an earlier one.
-    let report = args.report.as_deref().map(ReportFile::create).transpose();
-    let report = report.map_err(|error| Refusal::with(exit::IO)(&error))?;
+    let report = report(args)?;
     let Hired { work, stopper, window, ledger, heard } = match &args.worker.worker {
         None => commands(args, log)?,
         Some(spec) => requests(args, spec, log)?,
@@ -182,7 +184,29 @@ fn template(args: &RunArgs) -> Template {
 }
 
 fn lines(args: &RunArgs) -> Result<Lines, Refusal> {
-    Lines::open(args.input.as_deref(), separator(args)).map_err(|error| Refusal::with(exit::IO)(&error))
+    Lines::open(args.input(), separator(args)).map_err(|error| Refusal::with(exit::IO)(&error))
+}
+
+/// Creates the file of the report, which empties it: not one that this run reads or goes on with.
+fn report(args: &RunArgs) -> Result<Option<ReportFile>, Refusal> {
+    let Some(path) = &args.report else { return Ok(None) };
+    for (option, other) in [("--input", args.input()), ("--joblog", args.joblog.as_deref())] {
+        if other.is_some_and(|other| is_same_file(path, other)) {
+            let why = format!(
+                "--report and {option} are the same file, {}, and the report would overwrite it: give the report one of its own",
+                path.display()
+            );
+            return Err(Refusal { code: exit::USAGE, why });
+        }
+    }
+    ReportFile::create(path).map(Some).map_err(|error| Refusal::with(exit::IO)(&error))
+}
+
+/// Whether both names lead to one regular file. A device can be written to twice.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let place =
+        |path: &Path| path.metadata().ok().filter(Metadata::is_file).map(|file| (file.dev(), file.ino()));
+    place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
 }
 
 fn separator(args: &RunArgs) -> Separator {
@@ -202,7 +226,7 @@ fn log(args: &RunArgs, template: &Template) -> Result<(Option<JobLog>, Resume), 
     let earlier = if resumes(args) { Earlier::GoOn } else { Earlier::Refuse };
     let (log, past) = JobLog::open(path, earlier).map_err(refused_log)?;
     let mut resume = Resume::new(past, done(args));
-    if let Some(input) = &args.input {
+    if let Some(input) = args.input() {
         resume.check(input, separator(args), template).map_err(mismatch)?;
     }
     Ok((Some(log), resume))

@@ -347,8 +347,9 @@ impl Account<'_> {
             signal: state.signal.map(signals::name),
             duration_ms: millis(clock::now().saturating_duration_since(self.begun)),
             stop_ms: ended.duration.as_secs_f64() * 1_000.0,
-            deadline_ms: ended.deadline.as_secs_f64() * 1_000.0,
-            grace_ms: ended.grace.as_secs_f64() * 1_000.0,
+            // What was asked for: the pool's own are wider, for the case that we fail.
+            deadline_ms: self.stopper.deadline().as_secs_f64() * 1_000.0,
+            grace_ms: self.stopper.grace().as_secs_f64() * 1_000.0,
             accepted: self.fed.accepted,
             queued: ended.queued,
             running: ended.running,

@@ -203,6 +203,16 @@ impl Stopper {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The longest a stop may take.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// What a command or a task has to end once it was asked.
+    pub(crate) fn grace(&self) -> Duration {
+        self.grace
+    }
+
     /// A command had to be killed because of a stop.
     pub(crate) fn count_killed(&self) {
         self.killed.fetch_add(1, Ordering::Relaxed);

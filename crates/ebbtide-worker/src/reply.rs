@@ -20,7 +20,7 @@ impl Reply {
         Self { content_type: content_type.into(), bytes: bytes.into() }
     }
 
-    /// A value as JSON.
+    /// A value as JSON. NaN and the infinities are null, as everywhere with `serde_json`.
     ///
     /// # Errors
     /// What cannot be JSON: a map whose keys are no strings, or what a `Serialize` of one's own refuses.

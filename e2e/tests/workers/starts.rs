@@ -95,6 +95,9 @@ fn w_12_every_bad_option_is_named() {
         ("concurrency", node().command.concurrency(0)),
         ("nice", node().command.nice(40)),
         ("data", node().command.data(&std::collections::BTreeMap::from([((1, 2), 3)]))),
+        ("data", node().command.data(&"x".repeat(32 * rustix::param::page_size()))),
+        ("env", node().command.env("A=B", "c")),
+        ("env", node().command.pass_env("")),
     ];
     for (option, command) in commands {
         let error = Pool::processes(command).build::<Value, Value>().unwrap_err();

@@ -1,8 +1,10 @@
 'use strict';
 const test = require('node:test');
 const assert = require('node:assert');
+const { spawnSync } = require('child_process');
 const fs = require('fs');
 const path = require('path');
+const { pathToFileURL } = require('url');
 const { start, frame, task, GATE } = require('../testing/pool.js');
 
 test('HELLO comes before any code of the user runs, with what it has to say', async (t) => {
@@ -39,6 +41,8 @@ const FAILURES = [
   ['code of another file that throws', { source: 'require("./other");', files: { 'other.js': '\nnull.x' } }, /other\.js, line 2\) could not be loaded: TypeError/],
   ['a promise that is rejected', { source: 'module.exports = Promise.reject(new Error("no database"));' }, /could not be loaded: Error: no database/],
   ['an error that nobody catches while it loads', { source: '\nsetTimeout(() => { throw new Error("late"); }, 5); module.exports = new Promise(() => {});' }, /worker\.js, line 2 could not be loaded: Error: late/],
+  ['a promise of nobody that is rejected', { source: '\nPromise.reject(new Error("no cache")); module.exports = (x) => x;' }, /worker\.js, line 2 could not be loaded: Error: no cache/],
+  ['TypeScript', { source: 'export default (x: number): number => x;', name: 'w.ts' }, /w\.ts could not be loaded: SyntaxError: .*compile it, and name the \.js file/],
   ['a module in a file that is none', { source: 'import fs from "fs";' , name: 'w.cjs' }, /w\.cjs, line 1 .*Name the file \.mjs/],
   ['a port', { source: 'const { parentPort } = require("worker_threads");\nparentPort.on("message", () => {});' }, /parentPort is null.*MessagePort cannot cross/],
   ['worker data that is no JSON', { source: '', env: { EBBTIDE_DATA: '{' } }, /EBBTIDE_DATA is not JSON/],
@@ -237,4 +241,15 @@ test('started by hand it says what it is', async () => {
   fs.closeSync(file);
   assert.strictEqual(status, 70);
   assert.match(String(stderr), /started by a pool/);
+});
+
+test('outside of a pool it can be required and imported by name', () => {
+  const uses = 'if (isEbbtideWorker || workerData !== undefined || currentTask() !== undefined) throw new Error("a pool?"); onSnapshot(() => 1); onRestore(() => 1); log("info", "said");';
+  const names = '{ isEbbtideWorker, workerData, onSnapshot, onRestore, currentTask, log }';
+  const file = path.join(__dirname, '..', 'worker.js');
+  for (const source of [`const ${names} = require(${JSON.stringify(file)}); ${uses}`, `import ${names} from ${JSON.stringify(pathToFileURL(file).href)}; ${uses}`]) {
+    const type = source.startsWith('import') ? 'module' : 'commonjs';
+    const { status, stderr } = spawnSync(process.execPath, [`--input-type=${type}`, '-e', source], { encoding: 'utf8' });
+    assert.deepStrictEqual([status, stderr], [0, 'ebbtide worker: info: said\n']);
+  }
 });

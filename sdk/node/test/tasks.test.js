@@ -353,6 +353,7 @@ const makes = {
   error: () => new RangeError('too far'),
   own: () => new Broken('mine'),
   cause: () => new Error('outer', { cause: new TypeError('inner') }),
+  several: () => new AggregateError([new TypeError('one'), 'two', new Error('three'), 4], 'all failed'),
   retry: () => Object.assign(new Error('busy'), { retryable: true }),
   noRetry: () => Object.assign(new Error('busy'), { retryable: 'yes' }),
   text: () => 'just text', none: () => null, nothing: () => undefined, object: () => ({ code: 5 }), number: () => 5,
@@ -379,6 +380,7 @@ test('whatever is thrown becomes an ERROR, now or later, and the worker goes on'
     assert.strictEqual((await get('own', fn)).name, 'Broken');
     const cause = await get('cause', fn);
     assert.strictEqual(cause.message, 'outer (cause: TypeError: inner)');
+    assert.strictEqual((await get('several', fn)).message, 'all failed (TypeError: one; two; Error: three; and 1 more)');
     assert.match(cause.stack, /caused by TypeError: inner/);
     assert.strictEqual((await get('retry', fn)).retryable, true);
     assert.strictEqual((await get('noRetry', fn)).retryable, undefined);

@@ -198,7 +198,15 @@ class LoadFails(unittest.TestCase):
         self.assertNotIn("ebbtide_worker", meta["stack"])
 
     def test_exit_while_it_loads(self):
-        self.failure("ended the process", "__main__", source="import sys\nsys.exit(3)\n")
+        self.failure("ended the process", "exit code 3", "__main__", source="import sys\nsys.exit(3)\n")
+        self.failure("ended the process", "saying 'no config'", source="import sys\nsys.exit('no config')\n")
+
+    def test_a_file_may_have_the_name_of_a_module_of_python(self):
+        for name in ("io", "types", "socket"):
+            source = "async def f(body): return body\n"  # asyncio is loaded behind it, and needs them all
+            with self.subTest(name), Worker(files={f"jobs/{name}.py": source}, target=f"jobs/{name}.py:f") as w:
+                w.ready()
+                self.assertEqual(w.call(1, 2).value, 2)
 
     def test_on_start_fails(self):
         meta = self.failure("mod.py, line 4", "no database", source="import ebbtide_worker as e\n@e.on_start\ndef s():\n    raise OSError('no database')\n")
@@ -317,6 +325,12 @@ def f(body, task):
         with Worker(source) as w:
             w.ready()
             self.assertIn("only the worker itself", w.call(1).value)
+
+    def test_where_there_is_no_pool_what_is_said_goes_to_standard_error(self):
+        source = "import ebbtide_worker as e\ne.log('warn', 'late')\ne.Task(1, {}).progress('half')\n"
+        env = {k: v for k, v in os.environ.items() if k != "EBBTIDE_PROTO"}
+        said = subprocess.run([sys.executable, "-c", source], cwd=FILE.parent, env=env, capture_output=True, text=True)
+        self.assertEqual((said.returncode, said.stderr), (0, "ebbtide_worker: warn: late\nebbtide_worker: progress: half\n"))
 
     def test_interrupt_is_ignored_and_terminate_ends_it(self):
         with Worker(ECHO) as w:

@@ -61,7 +61,7 @@ def f(body):
     for _ in range(100000): deep = [deep]
     return {
         "set": {"a": [1, {2}]}, "date": [datetime.datetime.now()], "nan": {"x": float("nan")}, "inf": -float("inf"), "own": Own(),
-        "loop": loop, "deep": deep, "bytes inside": [b"x"], "key": {(1, 2): 3}, "surrogate": "\\ud800", "lambda": [lambda: 1],
+        "loop": loop, "deep": deep, "bytes inside": [b"x"], "key": {"a": [{(1, 2): 3}]}, "surrogate": {"a": ["\\ud800"]}, "surrogate key": [{"\\ud800": 1}], "lambda": [lambda: 1],
     }[body]
 """
         wanted = {
@@ -73,8 +73,9 @@ def f(body):
             "loop": "Circular",
             "deep": "recursion",
             "bytes inside": "bytes has no JSON form at [0]",
-            "key": "keys must be",
-            "surrogate": "surrogates not allowed",
+            "key": "(1, 2) is no key for JSON at ['a'][0]",
+            "surrogate": "it has a lone surrogate, which UTF-8 has no form for, at ['a'][0]",
+            "surrogate key": "'\\ud800' is no key for JSON at [0]",
             "lambda": "function has no JSON form at [0]",
         }
         with Worker(source) as w:
@@ -405,6 +406,7 @@ def f(body):
     if body == "cause":
         try: {}["deep"]
         except KeyError as e: raise Own("outer") from e
+    if body == "several": raise ExceptionGroup("all failed", [ValueError("one"), KeyError(2), OSError(), TypeError()])
     if body == "recursion": return f(body)
     if body == "memory": return bytearray(1 << 60)
     if body == "long": raise ValueError("ü" * 20000)
@@ -436,6 +438,8 @@ def f(body):
                 meta = w.fails(1, "cause")
                 self.assertIn("KeyError: 'deep'", meta["stack"])
                 self.assertIn("direct cause", meta["stack"])
+                if sys.version_info >= (3, 11):
+                    self.assertEqual(w.fails(1, "several")["message"], "all failed (4 sub-exceptions): ValueError: one; KeyError: 2; OSError: ; and 1 more")
                 for kind, name in (("recursion", "RecursionError"), ("memory", "MemoryError"), ("interrupt", "KeyboardInterrupt"), ("generator", "GeneratorExit")):
                     self.assertEqual(w.fails(1, kind)["name"], name)
                 self.assertEqual(w.call(1, "fine").value, "fine")

@@ -45,7 +45,13 @@ fn ask(launcher: &Launcher, program: &str) -> Result<String, String> {
     match done.verdict {
         Verdict::Completed => {}
         Verdict::Killed => return Err(format!("{program} --version did not end within {PATIENCE:?}")),
-        _ => return Err(format!("{program} --version failed (exit code {:?})", done.exit_code)),
+        _ => {
+            let how = match (done.exit_code, done.signal) {
+                (Some(code), _) => format!("exit code {code}"),
+                (None, signal) => format!("signal {}", signal.unwrap_or_default()),
+            };
+            return Err(format!("{program} --version failed ({how})"));
+        }
     }
     let mut text = Vec::new();
     let mut take = |piece: &[u8]| {

@@ -4,11 +4,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use super::read::{Past, ReadError};
 use super::row::{HEADER, Row};
+use crate::clock;
 
 /// Why the log cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,21 @@ struct Inner {
     complete: Option<u64>,
 }
 
+/// A run that was killed while it started its guardian leaves the lock for a moment with that, which ends as well.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+fn lock(file: &File) -> rustix::io::Result<()> {
+    let until = clock::now() + LOCK_PATIENCE;
+    loop {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if !clock::until(until).is_zero() => {
+                clock::pause(Duration::from_millis(10));
+            }
+            other => return other,
+        }
+    }
+}
+
 /// Whether rows of an earlier run are welcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Earlier {
@@ -55,12 +73,12 @@ impl JobLog {
         let regular = file.metadata().map_err(io)?.is_file();
         let mut past = Past::default();
         if regular {
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            match lock(&file) {
                 Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => {
+                Err(Errno::WOULDBLOCK) => {
                     return Err(OpenError::Locked { path: path.to_owned() });
                 }
-                Err(rustix::io::Errno::NOLCK | rustix::io::Errno::NOTSUP) => {}
+                Err(Errno::NOLCK | Errno::NOTSUP) => {}
                 Err(error) => return Err(io(error.into())),
             }
             past = Past::read(BufReader::new(&file))
@@ -110,7 +128,7 @@ impl JobLog {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use super::super::Done;
     use super::*;
@@ -125,6 +143,21 @@ mod tests {
             signal: 0,
             command: format!("echo {seq}").into_bytes(),
         }
+    }
+
+    #[test]
+    fn a_log_whose_last_user_is_just_ending_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let other = File::create(&path).unwrap();
+        rustix::fs::flock(&other, FlockOperation::NonBlockingLockExclusive).unwrap();
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                clock::pause(Duration::from_millis(100));
+                drop(other);
+            });
+            assert!(JobLog::open(&path, Earlier::GoOn).is_ok());
+        });
     }
 
     #[test]

@@ -37,6 +37,11 @@ pub(crate) struct Capture {
     lost: Option<io::Error>,
 }
 
+/// Where outputs are spooled, for a message that they could not be.
+pub(crate) fn spool_place() -> String {
+    format!("in {} (TMPDIR may name another folder)", std::env::temp_dir().display())
+}
+
 impl Budget {
     fn take(&self, bytes: usize) -> Grant {
         let before = self.0.fetch_add(bytes, Ordering::Relaxed);

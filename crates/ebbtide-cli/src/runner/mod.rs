@@ -5,5 +5,5 @@ mod capture;
 mod launcher;
 
 pub(crate) use attempt::{Asks, Attempt, Verdict, attempt};
-pub(crate) use capture::{Budget, Capture, Keep};
+pub(crate) use capture::{Budget, Capture, Keep, spool_place};
 pub(crate) use launcher::{Launcher, find_program};

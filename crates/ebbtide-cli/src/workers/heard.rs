@@ -11,7 +11,7 @@ use ebbtide::{Event, OutputSource, TaskId, WorkerId};
 use crate::bell::Bell;
 use crate::messages;
 use crate::output::Sink;
-use crate::stop::{Cause, Stage, Stopper};
+use crate::stop::{Cause, Stopper};
 
 /// Lines of workers that wait to be told; what comes faster than it is read is counted only.
 const LINES_MOST: usize = 10_000;
@@ -173,22 +173,24 @@ impl Heard {
                 messages::say(format_args!("--state-dir: the state of {name} could not be kept: {why}"));
             }
             News::StartFailed { worker, cause } => {
-                // One that we ended ourselves while it started is no worker that cannot be started.
-                let ours = stopper.state().stage >= Stage::Aborting;
-                if !ours && self.is_new(&cause) {
+                if self.is_new(&cause) {
                     let name = worker_name(worker.0);
                     messages::say(format_args!("{name} could not be started: {}", in_our_words(&cause)));
                 }
             }
             News::Broken(cause) => {
-                if self.is_new(&cause) {
-                    messages::say(in_our_words(&cause));
-                }
-                messages::say("given up: no worker can be started");
-                stopper.stop(Cause::Pool);
+                self.give_up(&cause, stopper);
                 self.begin(self.lock(), Beginning::Broken);
             }
         }
+    }
+
+    fn give_up(&self, cause: &Arc<str>, stopper: &Stopper) {
+        if self.is_new(cause) {
+            messages::say(in_our_words(cause));
+        }
+        messages::say("given up: no worker can be started");
+        stopper.stop(Cause::Pool);
     }
 
     fn is_new(&self, cause: &Arc<str>) -> bool {
@@ -232,6 +234,7 @@ pub(super) fn worker_name(worker: u32) -> String {
 pub(super) fn in_our_words(text: &str) -> String {
     text.replace("retire_at(", "--memory-soft (")
         .replace("kill_at(", "--memory-hard (")
+        .replace("(start_timeout)", "(--start-timeout)")
         .replace("raise kill_at", "raise --memory-hard")
         .replace(", or say where it is with `interpreter`", " and put it into the PATH")
 }
@@ -242,8 +245,11 @@ fn attributed(worker: WorkerId, source: OutputSource, text: &str) -> String {
         OutputSource::Stdout | OutputSource::Stderr => String::new(),
         logged => format!("{logged}: "),
     };
-    let text: String = text.chars().map(messages::tame).collect();
-    format!("{}| {level}{text}\n", worker_name(worker.0))
+    let before = format!("{}| {level}", worker_name(worker.0));
+    // What was logged may have several lines, a stack for example; each says whose it is.
+    let lines = text.strip_suffix('\n').unwrap_or(text).split('\n');
+    let tamed = |line: &str| line.trim_end_matches('\r').chars().map(messages::tame).collect::<String>();
+    lines.map(|line| format!("{before}{}\n", tamed(line))).collect()
 }
 
 #[cfg(test)]
@@ -255,6 +261,11 @@ mod tests {
         let line = |source, text| attributed(WorkerId(3), source, text);
         assert_eq!(line(OutputSource::Stdout, "a\tb"), "run-3| a\tb\n");
         assert_eq!(line(OutputSource::Warn, "x\x1b[2J"), "run-3| warn: x\u{fffd}[2J\n");
+        assert_eq!(
+            line(OutputSource::Warn, "x\r\n\n  y\n"),
+            "run-3| warn: x\nrun-3| warn: \nrun-3| warn:   y\n"
+        );
+        assert_eq!(line(OutputSource::Warn, ""), "run-3| warn: \n");
     }
 
     #[test]

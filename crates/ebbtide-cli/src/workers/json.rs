@@ -9,6 +9,12 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(_) => Ok(()),
         Err(error) if text.trim().is_empty() => Err(format!("nothing but white space ({error})")),
+        Err(_) if text.starts_with('\u{feff}') => {
+            Err("it begins with a byte order mark; sed '1s/^\\xEF\\xBB\\xBF//' removes that".to_owned())
+        }
+        Err(error) if error.column() == 1 => {
+            Err("expected a value at column 1; jq -R . makes JSON of lines of text".to_owned())
+        }
         // "line 1" of a line would be taken for the first of the input.
         Err(error) => Err(error.to_string().replace(" at line 1 column ", " at column ")),
     }
@@ -48,7 +54,9 @@ mod tests {
         assert_eq!(check(&[vec![b'['; 10_000], vec![b']'; 10_000]].concat()), Ok(()));
         for (wrong, why) in [
             (&b"{'a':1}"[..], "column 2"),
-            (b"a.txt", "column 1"),
+            (b"a.txt", "column 1; jq -R ."),
+            (b"\xef\xbb\xbf1", "byte order mark"),
+            (b"12x", "trailing characters at column 3"),
             (b"1 2", "trailing"),
             (b"{\"a\":", "EOF"),
             (b"  ", "white space"),

@@ -15,7 +15,7 @@ use crate::crew::Workers;
 use crate::job::{Job, Kept, Outputs, Problem, Record, Reply};
 use crate::joblog::Row;
 use crate::messages;
-use crate::runner::{Budget, Capture, Keep};
+use crate::runner::{Budget, Capture, Keep, spool_place};
 use crate::stop::{Cause, Stopper};
 use crate::template::{Template, quoted};
 use crate::window::Window;
@@ -177,7 +177,7 @@ impl Requests {
         if let Some(error) = outputs.lost() {
             record.output = Kept::Lost;
             self.stopper.stop(Cause::Output);
-            let message = format!("its result could not be kept: {error}");
+            let message = format!("its result could not be kept {}: {error}", spool_place());
             return Err(Problem { name: "NotKept".to_owned(), message, stack: String::new() });
         }
         record.outputs = Some(outputs);

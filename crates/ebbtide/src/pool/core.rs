@@ -365,7 +365,12 @@ impl<I: Isolation> Employer<I> for Core<I> {
     }
 
     fn start_failed(&self, seat: &Seat, cause: String) {
-        self.worker_start_failed(seat.id, &cause.into());
+        if seat.is_aborted() || seat.ordered() == Order::Leave {
+            // It was told to go while it started: it has not failed.
+            self.worker_start_ended(seat.id);
+        } else {
+            self.worker_start_failed(seat.id, &cause.into());
+        }
     }
 
     fn due(&self, seat: &Seat, why: RetireReason) {

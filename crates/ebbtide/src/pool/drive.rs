@@ -289,6 +289,14 @@ impl<I: Isolation> Core<I> {
         self.drive(|control, now, todo| (self.failed_start(control, id, cause, now, todo), ()));
     }
 
+    /// A worker that was told to go while it started is gone.
+    pub(crate) fn worker_start_ended(&self, id: WorkerId) {
+        self.drive(|control, _, _| {
+            control.roster.start_ended(id);
+            (Vec::new(), ())
+        });
+    }
+
     /// A worker ended before it had done anything: the next is started after a pause, and too many of them break the pool.
     pub(crate) fn worker_died_young(&self, cause: &Arc<str>) {
         self.drive(|control, now, _| (control.roster.died_young(cause, now), ()));

@@ -8,15 +8,22 @@ use crate::{clock::Moment, task::id::WorkerId, worker::reason::RetireReason};
 impl Roster {
     pub(crate) fn start_failed(&mut self, id: WorkerId, cause: &Arc<str>, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
-        let Some(member) = self.members.remove(&id) else { return actions };
+        if self.start_ended(id) {
+            self.note_failure(cause, now, &mut actions);
+        }
+        actions
+    }
+
+    /// A worker ended before it was ready. False if it was none of these.
+    pub(crate) fn start_ended(&mut self, id: WorkerId) -> bool {
+        let Some(member) = self.members.remove(&id) else { return false };
         if let Stage::Starting { replaces: Some(old) } = member.stage
             && let Some(old) = self.members.get_mut(&old)
         {
             // It serves on; the next review tries again.
             old.handing_over = false;
         }
-        self.note_failure(cause, now, &mut actions);
-        actions
+        true
     }
 
     /// A worker ended by itself before it had done anything: as bad as one that did not start.

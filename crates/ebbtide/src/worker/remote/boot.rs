@@ -259,7 +259,11 @@ fn hear_out(plan: &Plan, wire: &Wire, ear: &mut Ear, out: &Outgoing, nonce: &str
             wire.kill(Verdict::Leaving);
             let what = if hello.is_some() { "READY" } else { "HELLO" };
             let within = plan.wishes.start_timeout;
-            return Err(with_words(wire, ear, format!("did not say {what} within {within:?}")));
+            return Err(with_words(
+                wire,
+                ear,
+                format!("did not say {what} within {within:?} (start_timeout)"),
+            ));
         }
         // While it does not read what it is to begin with, it is looked at more often than it speaks.
         let patience = match out.flush(&wire.socket, Patience::DoNotWait) {

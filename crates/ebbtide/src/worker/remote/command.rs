@@ -1,11 +1,12 @@
 //! What a worker process is: the program, what it is to load, and what it is given.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use rustix::fs::FileType;
 use serde::Serialize;
 
 use crate::error::BuildError;
@@ -40,6 +41,23 @@ pub(super) enum Kind {
     CurrentExe(String),
 }
 
+/// Linux takes 32 pages for a variable, its name and its end among them.
+fn data_most() -> usize {
+    32 * rustix::param::page_size() - "EBBTIDE_DATA=\0".len()
+}
+
+/// Whether a pool started this process as that worker, and it does not serve: who serves has taken the socket away from there.
+fn is_this_worker(name: &str) -> bool {
+    let stdin = rustix::fs::fstat(rustix::stdio::stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    std::env::var_os("EBBTIDE_PROTO").is_some()
+        && std::env::var_os("EBBTIDE_TARGET").is_some_and(|target| target == name)
+        && stdin == Ok(FileType::Socket)
+}
+
+fn is_name(name: &OsStr) -> bool {
+    !name.is_empty() && !name.as_encoded_bytes().iter().any(|byte| matches!(byte, b'=' | 0))
+}
+
 impl WorkerCommand {
     /// A file for Node.js (18 or newer, `node` in the `PATH`): its `module.exports` or `export default` is a function, or an object with
     /// named ones; an unmodified Piscina worker file is one. A relative path is seen from the working directory.
@@ -58,7 +76,7 @@ impl WorkerCommand {
     }
 
     /// This very executable, once more: its `main` must look with `ebbtide_worker::is_worker()` whether it was started as a worker, and is told
-    /// `name` there.
+    /// `name` there. Where it forgets to, and builds the same pool again, that is a build error in the worker: else each worker would start the next.
     pub fn current_exe(name: impl Into<String>) -> Self {
         Self::of(Kind::CurrentExe(name.into()))
     }
@@ -109,7 +127,8 @@ impl WorkerCommand {
         self
     }
 
-    /// What every worker is given at its start, as `workerData` or `worker_data`. What cannot be written as JSON is a build error.
+    /// What every worker is given at its start, as `workerData` or `worker_data`. What cannot be written as JSON is a build error, and so is what
+    /// is longer than Linux lets an environment variable be (128 KiB, where a page has 4).
     pub fn data(mut self, data: &impl Serialize) -> Self {
         self.data = Some(serde_json::to_string(data).map_err(|error| error.to_string().into()));
         self
@@ -136,8 +155,21 @@ impl WorkerCommand {
     /// Everything about it that can be known to be wrong without starting it.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         let wrong = |option, problem: String| Err(BuildError::new(option, problem));
-        if let Some(Err(error)) = &self.data {
-            return wrong("data", format!("cannot be written as JSON: {error}"));
+        match &self.data {
+            Some(Err(error)) => return wrong("data", format!("cannot be written as JSON: {error}")),
+            Some(Ok(data)) if data.len() > data_most() => {
+                let (is, most) = (data.len(), data_most());
+                return wrong(
+                    "data",
+                    format!("of {is} bytes, and {most} is the most: give the path of a file that has it"),
+                );
+            }
+            _ => {}
+        }
+        if let Some(name) =
+            self.env.iter().map(|(name, _)| name).chain(&self.pass).find(|name| !is_name(name))
+        {
+            return wrong("env", format!("{name:?} is no name for an environment variable"));
         }
         if !(1..=1024).contains(&self.concurrency) {
             return wrong("concurrency", format!("of {}: say 1 to 1024", self.concurrency));
@@ -158,6 +190,14 @@ impl WorkerCommand {
             },
             Kind::Program(program) if program.is_empty() => {
                 wrong("program", "needs a name or a path".to_owned())
+            }
+            Kind::CurrentExe(name) if is_this_worker(name) => {
+                let remedy =
+                    "let main look with ebbtide_worker::is_worker(), and serve, before it builds a pool";
+                wrong(
+                    "current_exe",
+                    format!("this process was itself started as the worker \"{name}\": {remedy}"),
+                )
             }
             Kind::Program(_) | Kind::CurrentExe(_) => Ok(()),
         }
