@@ -9,8 +9,8 @@ use std::{
 };
 
 use ebbtide::{
-    CancelToken, Context, Handle, Outcome, Phase, Pool, RejectReason, Restart, Shutdown, Stateless,
-    SubmitError,
+    CancelToken, Context, Handle, Outcome, Phase, Pool, RejectReason, Renew, Restart, Retirement, Shutdown,
+    Stateless, SubmitError,
 };
 use patience::{LONG, until};
 
@@ -382,4 +382,23 @@ fn a_wake_that_meets_the_idle_timeout_is_not_lost() {
         // Comes back at about the moment at which the worker gives up waiting.
         nap(Duration::from_micros(u64::from(360 + round % 80)));
     }
+}
+
+/// Worked out with fractions, the longest duration was one that does not fit: a panic in `build`, or a worker gone before its first task.
+#[test]
+fn limits_as_long_as_can_be_said_are_no_limits() {
+    let forever = Duration::MAX;
+    let builder = Pool::builder()
+        .workers(1..=1)
+        .retire(Retirement::new().older_than(forever).jitter(0.0))
+        .renew(Renew::new().every(forever).jitter(0.0))
+        .restart_intensity(u32::MAX, forever)
+        .idle_timeout(forever)
+        .deadline(forever)
+        .grace(forever);
+    let pool = builder.build().unwrap();
+    let task = pool.task("patient").timeout(forever).deadline(forever);
+    assert_eq!(task.submit(|_| 7).unwrap().wait_timeout(LONG).unwrap(), 7);
+    let report = pool.shutdown(Shutdown::drain()).wait_timeout(LONG).unwrap();
+    assert_eq!(report.outcomes.completed, 1, "{report}");
 }

@@ -379,7 +379,8 @@ impl<I: Isolation> PoolBuilder<I> {
         #[cfg(all(target_os = "linux", not(loom)))]
         if let Some(remote) = &options.remote {
             remote.settle(&mut craft, &options)?;
-            options.intensity.1 += remote.slow_starts(options.intensity.0);
+            let period = &mut options.intensity.1;
+            *period = period.saturating_add(remote.slow_starts(options.intensity.0));
         }
         craft.handover = match (options.old_first, &craft.save) {
             (true, _) => Handover::OldFirst,

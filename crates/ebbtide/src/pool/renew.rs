@@ -4,7 +4,7 @@
 
 use std::{fmt, sync::Weak, time::Duration};
 
-use super::{core::Core, events::Event, request::Restart};
+use super::{core::Core, events::Event, request::Restart, roster::shortened};
 use crate::{
     clock::Moment,
     sync::{
@@ -131,7 +131,7 @@ impl Renewal {
         let every = self.plan.every.map(|every| {
             // The clock's own noise spreads the renewals of many pools.
             let part = (Moment::now().nanos() % 1_000) as f64 / 1_000.0;
-            every.mul_f64(1.0 - self.plan.jitter * part)
+            shortened(every, self.plan.jitter * part)
         });
         #[cfg(feature = "cron")]
         let every =
