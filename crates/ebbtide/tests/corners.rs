@@ -1,10 +1,12 @@
 //! Corners where a stop, a restart or a resize meets something else: each was, or could have been, a hang or a lost task.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    task::{Context as Poller, Wake, Waker},
     time::Duration,
 };
 
@@ -401,4 +403,39 @@ fn limits_as_long_as_can_be_said_are_no_limits() {
     assert_eq!(task.submit(|_| 7).unwrap().wait_timeout(LONG).unwrap(), 7);
     let report = pool.shutdown(Shutdown::drain()).wait_timeout(LONG).unwrap();
     assert_eq!(report.outcomes.completed, 1, "{report}");
+}
+
+/// A waker that is counted for as long as somebody keeps it.
+struct Counted;
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Polls once, drops it, and says whether it kept the waker while it waited, and afterwards.
+fn kept(waiting: impl Future) -> (bool, bool) {
+    let counted = Arc::new(Counted);
+    let waker = Waker::from(Arc::clone(&counted));
+    let before = Arc::strong_count(&counted);
+    let meanwhile = {
+        let mut waiting = pin!(waiting);
+        assert!(waiting.as_mut().poll(&mut Poller::from_waker(&waker)).is_pending());
+        Arc::strong_count(&counted) > before
+    };
+    (meanwhile, Arc::strong_count(&counted) > before)
+}
+
+/// A token, a task and a run may last as long as the program, and be waited for without number: each wait that was given up stayed in their
+/// lists, and was looked at by every later one. A task that slept every second grew, and slowed down.
+#[test]
+fn who_waits_no_more_leaves_nothing_behind() {
+    let (pool, token, latch) = (Pool::new(2), CancelToken::new(), Latch::default());
+    let (_opens, door) = (OpensAtLast(latch.clone()), latch);
+    let job = pool.every(LONG).delay().start(move |_| door.pass()).unwrap();
+    let task = pool.submit_fallible(|task| task.sleep(LONG)).unwrap();
+    until("the job runs", || job.stats().under_way == 1);
+    assert_eq!(kept(token.cancelled()), (true, false));
+    assert_eq!(kept(task.watch()), (true, false));
+    assert_eq!(kept(job.idle()), (true, false));
+    task.cancel();
 }

@@ -251,6 +251,13 @@ impl Watch {
     }
 }
 
+/// A task may run for as long as the program, and be looked at without number.
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.cell.header().forget(self.key);
+    }
+}
+
 impl Clone for Watch {
     fn clone(&self) -> Self {
         Self::new(Arc::clone(&self.cell))

@@ -18,6 +18,7 @@ use super::{
     gate::{HomeId, Place, Ticket},
     id::{TaskId, WorkerId},
     outcome::{CancelReason, Outcome, ReturnReason},
+    panics,
     wait::{self, Wakers},
 };
 use crate::{
@@ -304,6 +305,12 @@ impl Header {
         // After this the one who settles sees the bit and comes for the waker, or we see that it is done.
         self.word.fetch_or(WAITED_FOR, Ordering::AcqRel);
         self.outcome()
+    }
+
+    /// Who waited under this key waits no more.
+    pub(crate) fn forget(&self, key: usize) {
+        let gone = self.more.get().and_then(|more| more.side.lock().wakers.forget(key));
+        panics::drop_quietly(gone);
     }
 
     #[inline]
