@@ -85,7 +85,8 @@ impl Renew {
         self
     }
 
-    /// Which restart it is. Default: [`Restart::rolling`].
+    /// Which restart it is. Default: [`Restart::rolling`]. What a stop or an abort hands back lies in the pool until it is taken: take it, or
+    /// every renewal adds to it ([`Stats::untaken`](crate::Stats::untaken)).
     pub const fn how(mut self, restart: Restart) -> Self {
         self.how = restart;
         self
