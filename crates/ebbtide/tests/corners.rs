@@ -1,16 +1,18 @@
 //! Corners where a stop, a restart or a resize meets something else: each was, or could have been, a hang or a lost task.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    task::{Context as Poller, Wake, Waker},
     time::Duration,
 };
 
 use ebbtide::{
-    CancelToken, Context, Handle, Outcome, Phase, Pool, RejectReason, Restart, Shutdown, Stateless,
-    SubmitError,
+    CancelToken, Context, Handle, Outcome, Phase, Pool, RejectReason, Renew, Restart, Retirement, Shutdown,
+    Stateless, SubmitError,
 };
 use patience::{LONG, until};
 
@@ -415,4 +417,58 @@ fn who_waits_for_another_task_hears_its_own_cancel() {
     token.cancel();
     until("it has ended", || done.is_finished());
     assert_eq!(done.wait_unless(&token).unwrap(), 7);
+}
+
+/// Worked out with fractions, the longest duration was one that does not fit: a panic in `build`, or a worker gone before its first task.
+#[test]
+fn limits_as_long_as_can_be_said_are_no_limits() {
+    let forever = Duration::MAX;
+    let builder = Pool::builder()
+        .workers(1..=1)
+        .retire(Retirement::new().older_than(forever).jitter(0.0))
+        .renew(Renew::new().every(forever).jitter(0.0))
+        .restart_intensity(u32::MAX, forever)
+        .idle_timeout(forever)
+        .deadline(forever)
+        .grace(forever);
+    let pool = builder.build().unwrap();
+    let task = pool.task("patient").timeout(forever).deadline(forever);
+    assert_eq!(task.submit(|_| 7).unwrap().wait_timeout(LONG).unwrap(), 7);
+    let report = pool.shutdown(Shutdown::drain()).wait_timeout(LONG).unwrap();
+    assert_eq!(report.outcomes.completed, 1, "{report}");
+}
+
+/// A waker that is counted for as long as somebody keeps it.
+struct Counted;
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Polls once, drops it, and says whether it kept the waker while it waited, and afterwards.
+fn kept(waiting: impl Future) -> (bool, bool) {
+    let counted = Arc::new(Counted);
+    let waker = Waker::from(Arc::clone(&counted));
+    let before = Arc::strong_count(&counted);
+    let meanwhile = {
+        let mut waiting = pin!(waiting);
+        assert!(waiting.as_mut().poll(&mut Poller::from_waker(&waker)).is_pending());
+        Arc::strong_count(&counted) > before
+    };
+    (meanwhile, Arc::strong_count(&counted) > before)
+}
+
+/// A token, a task and a run may last as long as the program, and be waited for without number: each wait that was given up stayed in their
+/// lists, and was looked at by every later one. A task that slept every second grew, and slowed down.
+#[test]
+fn who_waits_no_more_leaves_nothing_behind() {
+    let (pool, token, latch) = (Pool::new(2), CancelToken::new(), Latch::default());
+    let (_opens, door) = (OpensAtLast(latch.clone()), latch);
+    let job = pool.every(LONG).delay().start(move |_| door.pass()).unwrap();
+    let task = pool.submit_fallible(|task| task.sleep(LONG)).unwrap();
+    until("the job runs", || job.stats().under_way == 1);
+    assert_eq!(kept(token.cancelled()), (true, false));
+    assert_eq!(kept(task.watch()), (true, false));
+    assert_eq!(kept(job.idle()), (true, false));
+    task.cancel();
 }

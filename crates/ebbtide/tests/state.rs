@@ -128,6 +128,29 @@ fn a_state_that_grows_too_large_is_replaced() {
 }
 
 #[test]
+fn a_limit_below_what_a_state_has_from_the_start_is_given_up_loudly() {
+    let pool = Pool::builder()
+        .workers(1..=1)
+        .state(|_| vec![0_u8; 100])
+        .size(|state: &Vec<u8>| state.len() as u64)
+        .retire(Retirement::new().larger_than(10))
+        .build()
+        .unwrap();
+    let mut events = pool.events();
+    for _ in 0..20 {
+        pool.submit(|_, _| ()).unwrap().wait().unwrap();
+    }
+    assert_eq!(pool.stats().workers.started, 1, "{:?}", pool.stats().retired);
+    let told = std::iter::from_fn(|| events.try_next())
+        .filter(|event| matches!(event, Event::LimitIgnored { why } if why.contains("Raise the limit")));
+    assert_eq!(told.count(), 1);
+    // One that shrinks and grows is retired as any other.
+    let first = pool.submit(|state, task| (state.clear(), task.worker())).unwrap().wait().unwrap().1;
+    pool.submit(|state, _| state.resize(11, 0)).unwrap().wait().unwrap();
+    until("it is replaced", || pool.submit(|_, task| task.worker()).unwrap().wait().unwrap() != first);
+}
+
+#[test]
 fn failures_in_a_row_retire_and_a_success_between_them_does_not() {
     let retired = Arc::new(AtomicUsize::new(0));
     let hook = Arc::clone(&retired);

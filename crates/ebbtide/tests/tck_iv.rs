@@ -131,6 +131,30 @@ fn iv_09_losers_are_asked_before_the_winner_is_given() {
     }
 }
 
+/// One worker and a queue of one: the first holds the worker, the second the queue, and the third waits for room.
+#[test]
+fn iv_07_nobody_waits_for_room_beyond_the_time() {
+    for paused in [false, true] {
+        let pool = Pool::builder().workers(1..=1).queue(1).build().unwrap();
+        if paused {
+            pool.pause();
+        }
+        let result = pool.first_success((0..5).map(|_| sleeps()), Some(Duration::from_millis(100)));
+        assert!(matches!(result, Err(FirstError::TimedOut)), "{result:?}");
+        let report = common::over(&pool.shutdown(Shutdown::drain()));
+        assert_eq!(report.outcomes.cancelled, report.accepted, "{report}");
+    }
+}
+
+#[test]
+fn iv_09_a_success_ends_the_wait_for_room() {
+    let pool = Pool::builder().workers(1..=1).queue(1).build().unwrap();
+    let tasks = [gives(1)].into_iter().chain((0..5).map(|_| sleeps()));
+    assert_eq!(pool.first_success(tasks, None).unwrap(), 1);
+    let report = common::over(&pool.shutdown(Shutdown::drain()));
+    assert_eq!((report.outcomes.completed, report.outcomes.cancelled), (1, report.accepted - 1), "{report}");
+}
+
 #[test]
 fn iv_10_all_of_none_is_an_empty_list() {
     let pool = Pool::new(1);

@@ -305,6 +305,8 @@ impl Conductor {
 
     fn tell(&mut self, now: Moment) {
         self.draft.asked(now);
+        // Before anybody is told: an action that a user hung on the status runs here.
+        self.set_watchdog();
         self.status.enter(AppState::Stopping);
         self.notifier.stopping();
         self.next_beat = Some(now.plus(BEAT));
@@ -333,11 +335,17 @@ impl Conductor {
         self.arm();
     }
 
+    fn set_watchdog(&self) {
+        if let (Some(watchdog), Some(deadline)) = (&self.watchdog, self.plan.deadline_at()) {
+            watchdog.arm(deadline.plus(WATCHDOG_MARGIN));
+        }
+    }
+
     /// The watchdog bites after the deadline, and knows what to say.
     fn arm(&self) {
-        if let (Some(watchdog), Some(deadline)) = (&self.watchdog, self.plan.deadline_at()) {
-            // Before the components are asked: one that does not answer must not keep it from biting.
-            watchdog.arm(deadline.plus(WATCHDOG_MARGIN));
+        // Before the components are asked: one that does not answer must not keep it from biting.
+        self.set_watchdog();
+        if let Some(watchdog) = &self.watchdog {
             let still = self.board.describe().join("\n  ");
             let words = format!(
                 "{}: the deadline has passed and the process is ended; still there:\n  {still}\n",

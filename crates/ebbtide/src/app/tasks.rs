@@ -36,11 +36,18 @@ struct Shared {
     tracker: TaskTracker,
     asked: CancellationToken,
     forced: CancellationToken,
-    monitor: Mutex<Option<Monitor>>,
+    ear: Mutex<Ear>,
     spawned: AtomicU64,
     ended: AtomicU64,
     failed: AtomicU64,
     panicked: AtomicU64,
+}
+
+/// Who is told what went wrong: nobody until the start, and then first of all what the first to fail before had to say.
+#[derive(Debug, Default)]
+struct Ear {
+    monitor: Option<Monitor>,
+    before: Option<BoxError>,
 }
 
 impl AppBuilder {
@@ -54,7 +61,7 @@ impl AppBuilder {
             tracker: TaskTracker::new(),
             asked: CancellationToken::new(),
             forced: CancellationToken::new(),
-            monitor: Mutex::new(None),
+            ear: Mutex::new(Ear::default()),
             spawned: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -110,9 +117,14 @@ impl Tasks {
 impl Shared {
     fn went_wrong(&self, counter: &AtomicU64, error: BoxError) {
         counter.fetch_add(1, Ordering::Relaxed);
-        let monitor = self.monitor.lock().clone();
-        if let Some(monitor) = monitor {
-            monitor.ended(Err(error));
+        let mut ear = self.ear.lock();
+        match ear.monitor.clone() {
+            Some(monitor) => {
+                drop(ear);
+                monitor.ended(Err(error));
+            }
+            None if ear.before.is_none() => ear.before = Some(error),
+            None => {}
         }
     }
 
@@ -124,15 +136,12 @@ impl Shared {
 
 impl Component for Tasks {
     fn start(&self, starting: &Starting) -> Result<(), BoxError> {
-        *self.shared.monitor.lock() = Some(starting.monitor().clone());
+        let mut ear = self.shared.ear.lock();
+        ear.monitor = Some(starting.monitor().clone());
         // They begin before the start; who failed until now had nobody to tell.
-        let [_, _, failed, panicked] = self.shared.numbers();
-        if failed + panicked > 0 {
-            return Err(
-                format!("before the start {failed} of its tasks failed and {panicked} panicked").into()
-            );
-        }
-        Ok(())
+        ear.before
+            .take()
+            .map_or(Ok(()), |error| Err(format!("a task ended before the start: {error}").into()))
     }
 
     fn stop(&self, stopping: &Stopping) -> Result<(), BoxError> {

@@ -332,7 +332,8 @@ impl<I: Isolation> PoolBuilder<I> {
     }
 
     /// Called with every event, in order and one at a time, on a thread of the pool, of a caller, or on the one timer thread of all
-    /// pools; must be quick, must not block, and must not wait for the pool. For a stream see `Pool::events`.
+    /// pools; must be quick, must not block, and must not wait for the pool. What is told meanwhile waits for it, and so does the report of a stop:
+    /// one that hangs keeps whoever waits for that beyond its deadline. For a stream, which holds up nobody, see `Pool::events`.
     pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.options.hook = Some(Box::new(hook));
         self
@@ -379,7 +380,8 @@ impl<I: Isolation> PoolBuilder<I> {
         #[cfg(all(target_os = "linux", not(loom)))]
         if let Some(remote) = &options.remote {
             remote.settle(&mut craft, &options)?;
-            options.intensity.1 += remote.slow_starts(options.intensity.0);
+            let period = &mut options.intensity.1;
+            *period = period.saturating_add(remote.slow_starts(options.intensity.0));
         }
         craft.handover = match (options.old_first, &craft.save) {
             (true, _) => Handover::OldFirst,

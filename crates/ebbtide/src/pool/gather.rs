@@ -15,6 +15,7 @@ use crate::{
     error::{RejectReason, SubmitError, SubmitManyError, WaitError},
     sync::Mutex,
     task::{
+        cancel::CancelToken,
         context::Context,
         error::{BoxError, TaskError},
         gate::HomeId,
@@ -23,6 +24,7 @@ use crate::{
         isolation::{Isolation, Job, Plain, Stateless, Threads},
         wait::{self, Wakers},
     },
+    timer::Alarm,
 };
 
 /// Tasks as they complete: put handles in on one side, take results out on the other, in the order of their ends.
@@ -69,6 +71,8 @@ pub enum FirstError {
 
 struct Shared<T> {
     inner: Mutex<Inner<T>>,
+    /// Cancelled with the first success.
+    decided: Option<CancelToken>,
 }
 
 struct Inner<T> {
@@ -90,6 +94,10 @@ impl<T: Send + 'static> Completions<T> {
     /// An empty collection.
     #[must_use]
     pub fn new() -> Self {
+        Self::deciding(None)
+    }
+
+    fn deciding(decided: Option<CancelToken>) -> Self {
         let inner = Inner {
             open: Vec::new(),
             free: Vec::new(),
@@ -97,7 +105,7 @@ impl<T: Send + 'static> Completions<T> {
             closed: false,
             wakers: Wakers::default(),
         };
-        Self { shared: Arc::new(Shared { inner: Mutex::new(inner) }), key: next_key() }
+        Self { shared: Arc::new(Shared { inner: Mutex::new(inner), decided }), key: next_key() }
     }
 
     /// Puts a task in.
@@ -198,16 +206,20 @@ impl<T: Send + 'static> Bell<T> {
         let place = self.place;
         let waker = Waker::from(Arc::new(self));
         let mut poller = Poller::from_waker(&waker);
-        let wakers = {
+        let (decided, wakers) = {
             let mut inner = shared.inner.lock();
             let Some(handle) = inner.open[place].as_mut() else { return };
             let id = handle.id();
             let Poll::Ready(result) = Pin::new(handle).poll(&mut poller) else { return };
             inner.open[place] = None;
             inner.free.push(place);
+            let decided = shared.decided.as_ref().filter(|_| result.is_ok());
             inner.ended.push_back(Finished { id, result });
-            inner.wakers.take()
+            (decided, inner.wakers.take())
         };
+        if let Some(decided) = decided {
+            decided.cancel();
+        }
         wait::wake_all(wakers);
     }
 }
@@ -274,53 +286,64 @@ pub fn join_all<T: Send + 'static>(
     all.collect()
 }
 
+/// Submits all of them under one token, which is cancelled with the first success and when the time is up: whoever is under way is asked to
+/// cancel, and who waits for room waits no more.
 pub(super) fn first<T, F>(
     home: HomeId,
     tasks: impl IntoIterator<Item = F>,
     timeout: Option<Duration>,
-    submit: impl Fn(F) -> Result<Handle<T>, SubmitError<F>>,
+    submit: impl Fn(F, &CancelToken) -> Result<Handle<T>, SubmitError<F>>,
 ) -> Result<T, FirstError>
 where
     T: Send + 'static,
 {
     let _waiting = Waiting::begin(home).map_err(|_| FirstError::WouldDeadlock)?;
-    let completions = Completions::new();
+    let token = CancelToken::new();
+    let until = timeout.map(|timeout| Moment::now().plus(timeout));
+    let _alarm = until.map(|until| {
+        let token = token.clone();
+        Alarm::at(until, move || {
+            token.cancel();
+        })
+    });
+    let completions = Completions::deciding(Some(token.clone()));
     let mut rejected = None;
-    let mut under_way = 0_usize;
     for task in tasks {
-        match submit(task) {
+        match submit(task, &token) {
             Ok(handle) => completions.push(handle),
             Err(error) => {
                 rejected = Some(error.reason().clone());
                 break;
             }
         }
-        under_way += 1;
     }
     completions.close();
-    if under_way == 0 {
-        return Err(rejected.map_or(FirstError::Empty, FirstError::Rejected));
+    let result = first_of(&completions, until);
+    token.cancel();
+    match (result, rejected) {
+        (Err(FirstError::Empty), Some(RejectReason::Cancelled)) => Err(FirstError::TimedOut),
+        (Err(FirstError::Empty), Some(reason)) => Err(FirstError::Rejected(reason)),
+        (result, _) => result,
     }
-    let until = timeout.map(|timeout| Moment::now().plus(timeout));
+}
+
+/// The first value of those that are under way.
+fn first_of<T: Send + 'static>(completions: &Completions<T>, until: Option<Moment>) -> Result<T, FirstError> {
+    // Then whoever did not succeed was asked to cancel, or will be.
+    let is_late = || until.is_some_and(|until| Moment::now() >= until);
     let mut last = None;
-    for _ in 0..under_way {
+    loop {
         let next = match until {
             Some(until) => completions.take_timeout(until.since(Moment::now())),
             None => completions.take(),
         };
         match next.map(|finished| finished.result) {
-            Some(Ok(value)) => {
-                completions.cancel_all();
-                return Ok(value);
-            }
+            Some(Ok(value)) => return Ok(value),
+            None if is_late() => return Err(FirstError::TimedOut),
             Some(Err(error)) => last = Some(error),
-            None => {
-                completions.cancel_all();
-                return Err(FirstError::TimedOut);
-            }
+            None => return Err(last.map_or(FirstError::Empty, FirstError::AllFailed)),
         }
     }
-    Err(last.map_or(FirstError::Empty, FirstError::AllFailed))
 }
 
 /// So many are put into the queue together.
@@ -381,7 +404,7 @@ macro_rules! gather_methods {
             }
 
             /// Runs all of them and gives the first value; the others are asked to cancel before this returns (and are not waited
-            /// for). With a `timeout`, at most so long.
+            /// for). With a `timeout`, at most so long. Those that find no room in the queue before that are not submitted.
             ///
             /// # Errors
             /// [`FirstError`]: none given, none accepted, all failed (with the last error), or the time passed.
@@ -396,7 +419,9 @@ macro_rules! gather_methods {
                 T: Send + 'static,
                 E: Into<BoxError> + 'static,
             {
-                first(self.core().home, tasks, timeout, |task| self.submit_fallible(task))
+                first(self.core().home, tasks, timeout, |task, token| {
+                    self.plain().cancelled_by(token).submit_fallible(task)
+                })
             }
         }
     };

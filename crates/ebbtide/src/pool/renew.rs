@@ -4,7 +4,7 @@
 
 use std::{fmt, sync::Weak, time::Duration};
 
-use super::{core::Core, events::Event, request::Restart};
+use super::{core::Core, events::Event, request::Restart, roster::shortened};
 use crate::{
     clock::Moment,
     sync::{
@@ -85,7 +85,8 @@ impl Renew {
         self
     }
 
-    /// Which restart it is. Default: [`Restart::rolling`].
+    /// Which restart it is. Default: [`Restart::rolling`]. What a stop or an abort hands back lies in the pool until it is taken: take it, or
+    /// every renewal adds to it ([`Stats::untaken`](crate::Stats::untaken)).
     pub const fn how(mut self, restart: Restart) -> Self {
         self.how = restart;
         self
@@ -131,7 +132,7 @@ impl Renewal {
         let every = self.plan.every.map(|every| {
             // The clock's own noise spreads the renewals of many pools.
             let part = (Moment::now().nanos() % 1_000) as f64 / 1_000.0;
-            every.mul_f64(1.0 - self.plan.jitter * part)
+            shortened(every, self.plan.jitter * part)
         });
         #[cfg(feature = "cron")]
         let every =

@@ -101,12 +101,12 @@ impl Restart {
         Self { kind: Kind::Crew(Mode::Drain), within: None, grace: None }
     }
 
-    /// What runs is finished, what waits now is handed back.
+    /// What runs is finished, what waits now is handed back: it lies in the pool until [`take_returned`](crate::Pool::take_returned) takes it.
     pub const fn stop() -> Self {
         Self { kind: Kind::Crew(Mode::Stop), within: None, grace: None }
     }
 
-    /// What runs is asked to cancel, what waits now is handed back; after the grace what does not obey is abandoned.
+    /// What runs is asked to cancel, what waits now is handed back, as by [`stop`](Self::stop); after the grace what does not obey is abandoned.
     #[doc(alias = "destroy")]
     pub const fn abort() -> Self {
         Self { kind: Kind::Crew(Mode::Abort), within: None, grace: None }

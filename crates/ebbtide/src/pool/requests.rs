@@ -107,7 +107,7 @@ impl<Q: Request, R: Reply> Pool<Processes<Q, R>> {
     }
 
     /// Runs all of them and gives the first reply; the others are asked to cancel before this returns (and are not waited for). With a `timeout`,
-    /// at most so long.
+    /// at most so long. Those that find no room in the queue before that are not submitted.
     ///
     /// # Errors
     /// [`FirstError`](crate::FirstError): none given, none accepted, all failed (with the last error), or the time passed.
@@ -117,7 +117,9 @@ impl<Q: Request, R: Reply> Pool<Processes<Q, R>> {
         requests: impl IntoIterator<Item = Q>,
         timeout: Option<std::time::Duration>,
     ) -> Result<R, gather::FirstError> {
-        gather::first(self.core().home, requests, timeout, |request| self.submit(request))
+        gather::first(self.core().home, requests, timeout, |request, token| {
+            self.plain().cancelled_by(token).submit(request)
+        })
     }
 }
 

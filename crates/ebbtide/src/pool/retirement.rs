@@ -37,7 +37,8 @@ impl Retirement {
     }
 
     /// When its state reports more than `bytes`. Needs `size` on the pool's builder: a limit without a source is a build
-    /// error.
+    /// error. A state that is larger before its first task is not retired for it, with an [`Event::LimitIgnored`](crate::Event::LimitIgnored):
+    /// a replacement would be no smaller.
     #[doc(alias = "reload-on-rss")]
     pub fn larger_than(mut self, bytes: u64) -> Self {
         self.limits().size = Some(bytes);

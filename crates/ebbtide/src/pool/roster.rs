@@ -519,7 +519,13 @@ impl Roster {
 
 /// Shortens a limit by up to `jitter` of it, differently for each worker, so that they do not go together.
 pub(crate) fn spread(limit: Duration, jitter: f64, id: WorkerId) -> Duration {
-    limit.mul_f64(1.0 - jitter * fraction(id))
+    shortened(limit, jitter * fraction(id))
+}
+
+/// A duration less a part of it. Not a product of all of it: that of the longest there are is more than fits.
+pub(crate) fn shortened(whole: Duration, part: f64) -> Duration {
+    let less = Duration::try_from_secs_f64(whole.as_secs_f64() * part).unwrap_or(whole);
+    whole.saturating_sub(less)
 }
 
 #[cfg(test)]

@@ -107,6 +107,26 @@ trait Face: Send + Sync {
     fn run_now(&self) -> bool;
     fn stats(&self) -> JobStats;
     fn poll_idle(&self, key: usize, waker: &Waker) -> bool;
+    /// Who waited for that under this key waits no more.
+    fn forget(&self, key: usize);
+}
+
+/// Waits for a job to be idle, and leaves nothing behind: a run may take for ever, and be waited for without number.
+struct Visit<'j> {
+    face: &'j dyn Face,
+    key: usize,
+}
+
+impl Visit<'_> {
+    fn is_idle(&self, waker: &Waker) -> bool {
+        self.face.poll_idle(self.key, waker)
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.face.forget(self.key);
+    }
 }
 
 impl Job {
@@ -182,22 +202,23 @@ impl Job {
     /// [`WaitError::TimedOut`]; [`WaitError::WouldDeadlock`] on the last worker of its pool.
     pub fn wait_idle(&self, timeout: Option<Duration>) -> Result<(), WaitError> {
         let until = timeout.map(|timeout| Moment::now().plus(timeout));
-        let key = next_key();
-        if self.face.poll_idle(key, Waker::noop()) {
+        let visit = self.visit();
+        if visit.is_idle(Waker::noop()) {
             return Ok(());
         }
         let _waiting = Waiting::begin(self.face.home())?;
-        let idle = wait::block_until(until, |waker| self.face.poll_idle(key, waker).then_some(()));
+        let idle = wait::block_until(until, |waker| visit.is_idle(waker).then_some(()));
         idle.ok_or(WaitError::TimedOut)
     }
 
     /// Waits until no run of it is under way, without blocking a thread; on any runtime.
     pub async fn idle(&self) {
-        let key = next_key();
-        poll_fn(
-            |poller| if self.face.poll_idle(key, poller.waker()) { Poll::Ready(()) } else { Poll::Pending },
-        )
-        .await;
+        let visit = self.visit();
+        poll_fn(|poller| if visit.is_idle(poller.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
+    fn visit(&self) -> Visit<'_> {
+        Visit { face: &*self.face, key: next_key() }
     }
 
     /// Its clock stands until it is released as often as it was held; see the timetable.
@@ -241,6 +262,10 @@ impl<I: Isolation> Face for Series<I> {
 
     fn poll_idle(&self, key: usize, waker: &Waker) -> bool {
         Self::poll_idle(self, key, waker)
+    }
+
+    fn forget(&self, key: usize) {
+        Self::forget(self, key);
     }
 }
 

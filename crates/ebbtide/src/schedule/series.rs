@@ -528,6 +528,11 @@ impl<I: Isolation> Series<I> {
         _replaced = desk.wakers.register(key, waker);
         false
     }
+
+    pub(crate) fn forget(&self, key: usize) {
+        let gone = self.desk.lock().wakers.forget(key);
+        panics::drop_quietly(gone);
+    }
 }
 
 impl<I: Isolation> Clock for Series<I> {

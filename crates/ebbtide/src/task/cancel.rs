@@ -4,6 +4,7 @@
 //! registered after that runs at once, one registered before runs exactly once or is taken back.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     future::Future,
     pin::Pin,
@@ -15,6 +16,7 @@ use std::{
 use super::{
     error::Cancelled,
     outcome::CancelReason,
+    panics,
     wait::{self, Wakers},
 };
 use crate::{
@@ -58,7 +60,7 @@ struct Node {
 #[derive(Default)]
 struct Inner {
     reason: Option<CancelReason>,
-    actions: Vec<(u64, Action)>,
+    actions: BTreeMap<u64, Action>,
     wakers: Wakers,
     next_key: u64,
     /// Keeps a child registered with its parent for as long as the child lives.
@@ -114,8 +116,9 @@ impl CancelToken {
             (std::mem::take(&mut inner.actions), inner.wakers.take())
         };
         wait::wake_all(wakers);
-        for (_, action) in actions {
-            action(&reason);
+        for action in actions.into_values() {
+            // It may be the user's. If it panics, those that come after it must hear of the request all the same.
+            let _ = panics::quietly(|| action(&reason));
         }
         true
     }
@@ -157,7 +160,8 @@ impl CancelToken {
 
     /// Runs `action` when it is cancelled, on the thread that cancels; at once if it already is.
     ///
-    /// The action must be quick and must not block. Dropping the guard takes it back.
+    /// The action must be quick and must not block. Dropping the guard takes it back. Actions run in the order in which they were registered;
+    /// a panic of one is caught, and keeps none of the others from running.
     pub fn on_cancel(&self, action: impl FnOnce(&CancelReason) + Send + 'static) -> CancelGuard {
         let mut inner = self.0.inner.lock();
         let key = inner.next_key;
@@ -167,7 +171,7 @@ impl CancelToken {
             drop(inner);
             action(&reason);
         } else {
-            inner.actions.push((key, Box::new(action)));
+            inner.actions.insert(key, Box::new(action));
         }
         CancelGuard { node, key }
     }
@@ -195,8 +199,10 @@ impl WaitCancelled {
 /// A token may live as long as its program, and be waited for by everything that comes and goes in it.
 impl Drop for WaitCancelled {
     fn drop(&mut self) {
-        let waker = self.token.0.inner.lock().wakers.remove(self.key);
-        drop(waker);
+        if !self.token.is_cancelled() {
+            let gone = self.token.0.inner.lock().wakers.forget(self.key);
+            panics::drop_quietly(gone);
+        }
     }
 }
 
@@ -225,11 +231,7 @@ impl Drop for CancelGuard {
     fn drop(&mut self) {
         if let Some(node) = self.node.upgrade() {
             // Taken out under the lock, dropped after it: an action may own anything.
-            let action = {
-                let mut inner = node.inner.lock();
-                let place = inner.actions.iter().position(|(key, _)| *key == self.key);
-                place.map(|place| inner.actions.swap_remove(place))
-            };
+            let action = node.inner.lock().actions.remove(&self.key);
             drop(action);
         }
     }
@@ -287,6 +289,39 @@ mod tests {
         let late = token.on_cancel(count(&runs));
         drop((kept, late));
         assert_eq!(runs.load(std::sync::atomic::Ordering::SeqCst), 2, "one before, one late");
+    }
+
+    #[test]
+    fn an_action_that_panics_keeps_no_other_from_running() {
+        let token = CancelToken::new();
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let guards: Vec<_> = (0..3)
+            .map(|n| {
+                let seen = Arc::clone(&seen);
+                token.on_cancel(move |_| {
+                    seen.lock().unwrap().push(n);
+                    assert_ne!(n, 1, "the second panics");
+                })
+            })
+            .collect();
+        assert!(token.cancel());
+        assert_eq!(*seen.lock().unwrap(), [0, 1, 2], "in their order");
+        drop(guards);
+    }
+
+    #[test]
+    fn who_waits_no_more_leaves_nothing_behind() {
+        let token = CancelToken::new();
+        let left = || token.0.inner.lock().wakers.len();
+        for _ in 0..10 {
+            assert!(!token.wait_timeout(Duration::ZERO));
+            let mut waiting = std::pin::pin!(token.cancelled());
+            assert!(waiting.as_mut().poll(&mut Poller::from_waker(std::task::Waker::noop())).is_pending());
+            assert_eq!(left(), 1);
+        }
+        assert_eq!(left(), 0);
+        drop(token.on_cancel(|_| ()));
+        assert!(token.0.inner.lock().actions.is_empty());
     }
 
     #[test]

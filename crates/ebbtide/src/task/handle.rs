@@ -295,9 +295,10 @@ impl Watch {
     }
 }
 
+/// A task may run for as long as the program, and be looked at without number.
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.cell.header().waits_no_more(self.key);
+        self.cell.header().forget(self.key);
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     gate::{HomeId, Place, Ticket},
     id::{TaskId, WorkerId},
     outcome::{CancelReason, Outcome, ReturnReason},
+    panics,
     wait::{self, Wakers},
 };
 use crate::{
@@ -306,12 +307,10 @@ impl Header {
         self.outcome()
     }
 
-    /// Takes a waker back that was left, if one was.
-    pub(crate) fn waits_no_more(&self, key: usize) {
-        if self.word.load(Ordering::Relaxed) & WAITED_FOR != 0 {
-            let waker = self.side().wakers.remove(key);
-            drop(waker);
-        }
+    /// Who waited under this key waits no more.
+    pub(crate) fn forget(&self, key: usize) {
+        let gone = self.more.get().and_then(|more| more.side.lock().wakers.forget(key));
+        panics::drop_quietly(gone);
     }
 
     #[inline]

@@ -97,11 +97,16 @@ impl Wakers {
         }
     }
 
-    /// Gives the waker of one who waits no more; to be dropped after the lock around the list is released.
+    /// Takes out who waits no more; to be dropped after the lock around the list is released.
     #[must_use]
-    pub(crate) fn remove(&mut self, key: usize) -> Option<Waker> {
+    pub(crate) fn forget(&mut self, key: usize) -> Option<Waker> {
         let place = self.list.iter().position(|(own, _)| *own == key)?;
         Some(self.list.swap_remove(place).1)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
     }
 
     /// Takes all of them; to be woken after the lock around the list is released.

@@ -114,6 +114,8 @@ pub(crate) struct Tally {
     came: Came,
     pub(crate) tasks: u64,
     failures: u32,
+    /// Its state was above the limit of sizes before the first task, and has been ever since: a replacement would be, too.
+    born_too_large: bool,
 }
 
 /// How a run left its worker.
@@ -180,7 +182,7 @@ impl<I: Isolation> ThreadWorker<I> {
     }
 
     pub(crate) fn serve(&self, mut state: I::State) {
-        let mut tally = Tally::default();
+        let mut tally = Tally { born_too_large: self.is_born_too_large(), ..Tally::default() };
         // A panic that comes here is that of a destructor: the task had ended.
         let why = loop {
             match catch_unwind(AssertUnwindSafe(|| self.work(&mut state, &mut tally))) {
@@ -354,10 +356,25 @@ impl<I: Isolation> ThreadWorker<I> {
         }
         if let Some(size) = size {
             self.employer.size(&self.seat, size);
-            if limits.size.is_some_and(|most| size > most) {
+            let is_above = limits.size.is_some_and(|most| size > most);
+            tally.born_too_large &= is_above;
+            if is_above && !tally.born_too_large {
                 self.employer.due(&self.seat, RetireReason::Size);
             }
         }
+    }
+
+    /// Says so where the limit of sizes is below what a state has from the start: to be held to, it would have every worker replaced after
+    /// its first task, without end.
+    fn is_born_too_large(&self) -> bool {
+        let size = self.seat.size();
+        let Some(most) = self.craft.limits.size.filter(|most| size > *most) else { return false };
+        let why = format!(
+            "larger_than({most}): the state of {} has a size of {size} before its first task: not retired for it. Raise the limit",
+            self.seat.name
+        );
+        self.employer.tell(Notice::LimitIgnored { why: why.into() });
+        true
     }
 
     fn measure(&self, state: &I::State) -> Option<u64> {

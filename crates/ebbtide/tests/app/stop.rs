@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::steps::{Log, Step, until};
+use crate::steps::{LONG, Log, Step, until};
 use ebbtide::{
     App, AppState, AppTurn, BoxError, Component, ComponentEnd, ForcedBy, Monitor, Pool, Starting, Status,
     StopReason, Stopping,
@@ -64,6 +64,54 @@ fn l_22_a_resource_that_fails_to_close_is_in_the_report_and_the_others_are_close
     assert_eq!((bad.end, bad.error.as_deref()), (ComponentEnd::StopFailed, Some("the disk is full")));
     assert_eq!(report.exit_code, 17);
     assert!(report.to_string().contains("the disk is full"), "{report}");
+}
+
+/// What a user hangs on the stop runs on the thread that conducts it.
+#[test]
+fn l_24_an_action_on_the_stop_that_panics_does_not_end_the_stop() {
+    let log = Log::new();
+    let app = App::builder("mined").embedded();
+    app.component("part", log.part("part"));
+    let status = app.status();
+    let mine = status.stopping().on_cancel(|_| panic!("in an action on the stop"));
+    let running = app.run();
+    until(|| status.is_ready());
+    running.stop_handle().stop();
+    let report = running.wait();
+    assert_eq!(
+        (report.exit_code, report.component("part").unwrap().end),
+        (0, ComponentEnd::Stopped),
+        "{report}"
+    );
+    assert_eq!(log.lines().last().map(String::as_str), Some("stop part"), "{:?}", log.lines());
+    drop(mine);
+}
+
+/// One that hangs is the watchdog's. This test runs itself in a process of its own, which is then ended.
+#[test]
+fn l_10_an_action_on_the_stop_that_hangs_does_not_hold_the_process() {
+    const CHILD: &str = "EBBTIDE_TEST_HANGING_ACTION";
+    if std::env::var_os(CHILD).is_some() {
+        let app = App::builder("hanging").deadline(200 * MILLI);
+        let hang = app.status().stopping().on_cancel(|_| {
+            loop {
+                thread::park();
+            }
+        });
+        app.stop_handle().stop();
+        let _never = app.run().wait();
+        drop(hang);
+    }
+    let name = "stop::l_10_an_action_on_the_stop_that_hangs_does_not_hold_the_process";
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let mut child = child.args(["--exact", name]).env(CHILD, "1").spawn().unwrap();
+    let begin = Instant::now();
+    while child.try_wait().unwrap().is_none() && begin.elapsed() < LONG {
+        thread::sleep(5 * MILLI);
+    }
+    let ended = child.try_wait().unwrap();
+    child.kill().unwrap();
+    assert_eq!(ended.and_then(|ended| ended.code()), Some(17), "by the watchdog");
 }
 
 #[test]

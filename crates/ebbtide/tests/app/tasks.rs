@@ -44,6 +44,27 @@ async fn tasks_are_told_and_waited_for_before_what_they_captured_is_closed() {
 }
 
 #[tokio::test]
+async fn what_went_wrong_before_the_start_is_the_reason_that_there_is_none() {
+    for panics in [false, true] {
+        let app = App::builder("failing").embedded();
+        let tasks = app.tasks("consumers");
+        let (tell, told) = tokio::sync::oneshot::channel::<()>();
+        tasks.try_spawn(async move {
+            let _told = tell;
+            assert!(!panics, "on purpose");
+            Err("lost the broker")
+        });
+        let _gone = told.await;
+        // It is over; that this has been noted is a matter of microseconds.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let report = app.run().await;
+        let why = if panics { "a task panicked: on purpose" } else { "lost the broker" };
+        assert!(report.to_string().contains(why), "{report}");
+        assert_ne!(report.exit_code, 0);
+    }
+}
+
+#[tokio::test]
 async fn a_task_that_fails_or_panics_is_an_ordered_stop_with_its_reason() {
     for panics in [false, true] {
         let app = App::builder("failing").embedded();

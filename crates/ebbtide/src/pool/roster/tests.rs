@@ -184,6 +184,8 @@ fn whoever_gets_old_is_replaced_at_its_own_time() {
     assert!(ages.iter().all(|age| *age > 90 * SECOND && *age <= limit), "{ages:?}");
     assert!(ages.iter().max() > ages.iter().min().map(|least| least.saturating_add(5 * SECOND)).as_ref());
     assert_eq!(spread(limit, 0.0, WorkerId(7)), limit);
+    assert_eq!(spread(Duration::MAX, 0.0, WorkerId(7)), Duration::MAX, "as good as no limit");
+    assert!(spread(Duration::MAX, 0.1, WorkerId(7)) > Duration::MAX / 100 * 89);
 
     let aging = Settings { max_age: Some(limit), surge: 2, ..settings() };
     let mut roster = serving(1, 3, aging);
