@@ -173,11 +173,35 @@ fn what_is_no_report_is_named_clearly() {
         assert_eq!(wrong.code, Some(2), "{text}");
         assert!(wrong.stderr.contains(said), "{text}: {}", wrong.stderr);
     }
-    std::fs::write(&file, stopped().to_json()).unwrap();
+    let stopped_report = stopped().to_json();
+    std::fs::write(&file, &stopped_report).unwrap();
     let nowhere = folder.path().join("no/such/folder.html");
     let lost = shown(&[&file, &nowhere], "--html");
     assert_eq!(lost.code, Some(74));
     assert!(lost.stderr.contains("cannot write"), "{}", lost.stderr);
+    // What would overwrite the report, or a page that was just written.
+    let page = folder.path().join("page");
+    let (file_again, twice) = (
+        shown(&[&file, &file], "--html"),
+        Ebbtide::bare([
+            "report".as_ref(),
+            file.as_os_str(),
+            "--html".as_ref(),
+            page.as_os_str(),
+            "--svg".as_ref(),
+            page.as_os_str(),
+        ])
+        .start()
+        .wait(),
+    );
+    for (refused, said) in
+        [(file_again, "FILE and --html are the same file"), (twice, "--html and --svg are the same file")]
+    {
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), stopped_report);
+    assert!(!page.exists());
     // More than any report, without writing it.
     let huge = Ebbtide::bare(["report", "/dev/zero"]).start().wait();
     assert_eq!(huge.code, Some(2));

@@ -155,11 +155,7 @@ fn a_state_that_cannot_be_kept_at_the_end_is_an_error() {
     std::fs::write(folder.path().join("f.py"), breaks).unwrap();
     let ended = learn(folder.path(), "python:f.py:f", "1\n");
     assert_eq!((ended.code, ended.text()), (Some(74), "1\n"), "{}", ended.stderr);
-    assert!(
-        ended.stderr.contains("--state-dir: the state of a worker could not be kept"),
-        "{}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains("--state-dir: the state of run-1 could not be kept"), "{}", ended.stderr);
 }
 
 #[test]

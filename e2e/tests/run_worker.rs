@@ -301,6 +301,18 @@ module.exports = () => ++known;
     assert_eq!((first.code, first.text()), (Some(0), "1\n2\n3\n"), "{}", first.stderr);
     let second = run(folder.path(), "node:learns.js", &options, &numbers(2));
     assert_eq!((second.code, second.text()), (Some(0), "4\n5\n"), "{}", second.stderr);
+    // Two at a time would each undo what the other learns.
+    let worker = ["--worker", "node:learns.js"];
+    let mut third = Ebbtide::run(worker.iter().chain(&options)).in_folder(folder.path()).piped().start();
+    let (mut input, mut output) = (third.input(), BufReader::new(third.output()));
+    input.write_all(b"1\n").unwrap();
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    let refused = run(folder.path(), "node:learns.js", &options, &numbers(1));
+    assert_eq!((refused.code, refused.text()), (Some(2), ""), "{}", refused.stderr);
+    assert!(refused.stderr.contains("is in use by another ebbtide"), "{}", refused.stderr);
+    drop(input);
+    assert_eq!((third.wait().code, line.as_str()), (Some(0), "6\n"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod input;
 mod job;
 mod joblog;
 mod ledger;
+mod lock;
 mod messages;
 mod output;
 mod pages;

@@ -145,7 +145,7 @@ fn requests(args: &RunArgs, spec: &WorkerSpec, log: Option<JobLog>) -> Result<Hi
     let guardian = Guardian::start().map_err(|error| start(&error))?;
     raise_descriptor_limit(args)?;
     let heard = Arc::new(Heard::new().map_err(|error| start(&error))?);
-    let pool = Arc::new(hire(args, spec, guardian, &heard, state)?);
+    let pool = Arc::new(hire(args, spec, guardian, &heard, state.as_ref())?);
     let (window, stopper) = stopper(args, Crew::Workers(Arc::clone(&pool)))?;
     let work = Work::Workers(Requests {
         pool,
@@ -157,6 +157,7 @@ fn requests(args: &RunArgs, spec: &WorkerSpec, log: Option<JobLog>) -> Result<Hi
         retries: args.retries,
         halt: args.halt,
         seen: Seen::new(args.worker.concurrency),
+        state,
     });
     let ledger = log.map(|log| Arc::new(Ledger::new(log, Arc::clone(&stopper))));
     Ok(Hired { work: Arc::new(work), stopper, window, ledger, heard: Some(heard) })
@@ -202,11 +203,12 @@ fn report(args: &RunArgs) -> Result<Option<ReportFile>, Refusal> {
     ReportFile::create(path).map(Some).map_err(|error| Refusal::with(exit::IO)(&error))
 }
 
-/// Whether both names lead to one regular file. A device can be written to twice.
-fn is_same_file(one: &Path, other: &Path) -> bool {
+/// Whether both names lead to one regular file, or will when it is made. A device can be written to twice.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     let place =
         |path: &Path| path.metadata().ok().filter(Metadata::is_file).map(|file| (file.dev(), file.ino()));
-    place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
+    let will_be = one == other && !one.exists();
+    will_be || place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
 }
 
 fn separator(args: &RunArgs) -> Separator {

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::args::ReportArgs;
+use crate::prepare::is_same_file;
 use crate::{exit, messages, report};
 
 /// More than this is no report: those of ten thousand components are smaller.
@@ -46,11 +47,30 @@ enum ShowError {
     Broken(String, String, serde_json::Error),
     #[error("cannot write {0}: {1}")]
     Write(String, io::Error),
+    #[error(
+        "{earlier} and {later} are the same file, {file}, which would be overwritten: give each one of its own"
+    )]
+    Same { earlier: &'static str, later: &'static str, file: String },
+}
+
+/// A file that one option writes must not be that of another.
+fn check_files(args: &ReportArgs) -> Result<(), ShowError> {
+    let files = [("FILE", Some(&args.file)), ("--html", args.html.as_ref()), ("--svg", args.svg.as_ref())];
+    for (place, (later, path)) in files.iter().enumerate().skip(1) {
+        for (earlier, other) in &files[..place] {
+            if let (Some(path), Some(other)) = (path, other)
+                && is_same_file(path, other)
+            {
+                return Err(ShowError::Same { earlier, later, file: shown(path) });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Shows it and gives the exit code.
 pub(crate) fn show(args: &ReportArgs) -> u8 {
-    match read(&args.file).and_then(|report| put(args, &report)) {
+    match check_files(args).and_then(|()| read(&args.file)).and_then(|report| put(args, &report)) {
         Ok(()) => exit::OK,
         Err(error) => {
             messages::say(&error);

@@ -105,10 +105,6 @@ impl<T> UnsafeCell<T> {
         Self(Cell::new(value))
     }
 
-    pub(crate) fn into_inner(self) -> T {
-        self.0.into_inner()
-    }
-
     /// Lends a pointer to what lies there, for as long as `touch` takes. Loom notes it as a write.
     #[inline]
     pub(crate) fn with_mut<R>(&self, touch: impl FnOnce(*mut T) -> R) -> R {

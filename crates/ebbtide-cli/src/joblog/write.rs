@@ -4,14 +4,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::read::{Past, ReadError};
 use super::row::{HEADER, Row};
-use crate::clock;
+use crate::lock::lock;
 
 /// Why the log cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,21 +41,6 @@ struct Inner {
     complete: Option<u64>,
 }
 
-/// A run that was killed while it started its guardian leaves the lock for a moment with that, which ends as well.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
-
-fn lock(file: &File) -> rustix::io::Result<()> {
-    let until = clock::now() + LOCK_PATIENCE;
-    loop {
-        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) if !clock::until(until).is_zero() => {
-                clock::pause(Duration::from_millis(10));
-            }
-            other => return other,
-        }
-    }
-}
-
 /// Whether rows of an earlier run are welcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Earlier {
@@ -78,7 +61,6 @@ impl JobLog {
                 Err(Errno::WOULDBLOCK) => {
                     return Err(OpenError::Locked { path: path.to_owned() });
                 }
-                Err(Errno::NOLCK | Errno::NOTSUP) => {}
                 Err(error) => return Err(io(error.into())),
             }
             past = Past::read(BufReader::new(&file))
@@ -128,10 +110,13 @@ impl JobLog {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
+
+    use rustix::fs::FlockOperation;
 
     use super::super::Done;
     use super::*;
+    use crate::clock;
 
     fn row(seq: u64) -> Row {
         Row {

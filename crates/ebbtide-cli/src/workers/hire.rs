@@ -1,16 +1,20 @@
 //! The pool of workers as the options ask for it.
 
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ebbtide::process::Guardian;
 use ebbtide::{ByteSize, Memory, Pool, Retirement};
+use rustix::io::Errno;
 
 use super::heard::{Heard, in_our_words};
 use super::spec::WorkerSpec;
 use crate::args::RunArgs;
 use crate::crew::{Workers, pool_deadline, pool_grace};
 use crate::exit;
+use crate::lock::lock;
 use crate::prepare::Refusal;
 
 /// The name of the pool, and so of its workers and of the file of their state.
@@ -19,20 +23,37 @@ pub(super) const POOL: &str = "run";
 /// moment.
 const STARTS_MOST: u32 = 2;
 
-/// The folder of what these workers learn, made and tried: that it cannot be written must not show after the work.
-pub(crate) fn state_folder(args: &RunArgs, spec: &WorkerSpec) -> Result<Option<PathBuf>, Refusal> {
+/// The folder of what these workers learn; this run has it to itself, for the last one to write would undo what another had learnt.
+#[derive(Debug)]
+pub(crate) struct StateFolder {
+    path: PathBuf,
+    _locked: File,
+}
+
+/// Makes the folder and tries it: that it cannot be written must not show after the work.
+pub(crate) fn state_folder(args: &RunArgs, spec: &WorkerSpec) -> Result<Option<StateFolder>, Refusal> {
     let Some(folder) = &args.worker.state_dir else { return Ok(None) };
     let folder = folder.join(spec.folder_name());
     let tried = std::fs::create_dir_all(&folder).and_then(|()| {
         // One byte: on a full disk a name alone may still have room.
-        tempfile::tempfile_in(&folder).and_then(|mut file| std::io::Write::write_all(&mut file, b" "))
+        tempfile::tempfile_in(&folder).and_then(|mut file| std::io::Write::write_all(&mut file, b" "))?;
+        OpenOptions::new().write(true).create(true).truncate(false).open(folder.join("lock"))
     });
-    match tried {
-        Ok(()) => Ok(Some(folder)),
-        Err(error) => Err(Refusal {
-            code: exit::IO,
-            why: format!("--state-dir: cannot write to {}: {error}", folder.display()),
+    let cannot = |error: io::Error| Refusal {
+        code: exit::IO,
+        why: format!("--state-dir: cannot write to {}: {error}", folder.display()),
+    };
+    let file = tried.map_err(cannot)?;
+    match lock(&file) {
+        Ok(()) => Ok(Some(StateFolder { path: folder, _locked: file })),
+        Err(Errno::WOULDBLOCK) => Err(Refusal {
+            code: exit::USAGE,
+            why: format!(
+                "--state-dir: {} is in use by another ebbtide: give each run a folder of its own",
+                folder.display()
+            ),
         }),
+        Err(error) => Err(cannot(error.into())),
     }
 }
 
@@ -42,7 +63,7 @@ pub(crate) fn hire(
     spec: &WorkerSpec,
     guardian: Guardian,
     heard: &Arc<Heard>,
-    state: Option<PathBuf>,
+    state: Option<&StateFolder>,
 ) -> Result<Workers, Refusal> {
     let (workers, asked, grace) = (args.workers(), &args.worker, args.grace());
     let mut command = spec.command(&args.command).concurrency(asked.concurrency);
@@ -81,7 +102,7 @@ pub(crate) fn hire(
         pool = pool.memory(memory);
     }
     if let Some(folder) = state {
-        pool = pool.state_dir(folder);
+        pool = pool.state_dir(&folder.path);
     }
     pool.build().map_err(|error| Refusal { code: exit::START, why: in_our_words(&error.to_string()) })
 }

@@ -9,6 +9,7 @@ use ebbtide::{CancelReason, Crashed, Finished, Handle, Killed, Outcome, TaskErro
 
 use super::answer::{Answer, INVALID_JSON, Invalid, Request};
 use super::heard::{Heard, in_our_words, worker_name};
+use super::hire::StateFolder;
 use crate::args::Halt;
 use crate::clock;
 use crate::crew::Workers;
@@ -39,6 +40,9 @@ pub(crate) struct Requests {
     pub(crate) halt: Halt,
     /// When each worker was last seen at the end of a task; empty where a worker runs several at a time.
     pub(crate) seen: Seen,
+    /// Locked until the run is over.
+    #[expect(dead_code, reason = "it is kept, not looked at")]
+    pub(crate) state: Option<StateFolder>,
 }
 
 /// When workers that run one task at a time were last seen at the end of one: what was sent ahead to them cannot have begun before.

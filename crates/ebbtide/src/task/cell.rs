@@ -93,7 +93,9 @@ impl<I: Isolation, J: Job<I>> TaskCell<I, J> {
 
     /// Takes the body out of a cell that was never accepted: the only reference there is.
     pub(crate) fn into_job(cell: Arc<Self>) -> Option<J> {
-        match Arc::into_inner(cell)?.stage.into_inner() {
+        let cell = Arc::into_inner(cell)?;
+        // SAFETY: nobody else has it.
+        match unsafe { cell.replace(Stage::Empty) } {
             Stage::Body(job) => Some(job),
             _ => None,
         }
@@ -236,6 +238,18 @@ impl<I: Isolation, J: Job<I>> Runnable<I> for TaskCell<I, J> {
     fn drop_returned(&self) {
         // SAFETY: as in `run_returned`.
         panics::drop_quietly(unsafe { self.replace(Stage::Empty) });
+    }
+}
+
+/// A result that nobody took is dropped by whoever drops the handle: a panic in there is none of that thread's.
+impl<I: Isolation, J: Job<I>> Drop for TaskCell<I, J> {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has it any more.
+        match unsafe { self.replace(Stage::Empty) } {
+            Stage::Empty => {}
+            Stage::Value(value) => panics::drop_quietly(value),
+            rest => panics::drop_quietly(rest),
+        }
     }
 }
 
