@@ -74,7 +74,8 @@ impl AppBuilder {
 }
 
 impl Tasks {
-    /// Starts a task. A panic in it stops the application in order. It begins at once, also before the application has started.
+    /// Starts a task. A panic in it stops the application in order. It begins at once, also before the application has started;
+    /// once these tasks have been stopped, it is dropped and never begins.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.try_spawn(async {
             task.await;
@@ -148,11 +149,11 @@ impl Component for Tasks {
         self.shared.asked.cancel();
         self.shared.tracker.close();
         let ended = stopping.wait_for(self.shared.tracker.wait());
+        // Forced: each is dropped at its next await. And what comes later does not begin: what it would use is being closed.
+        self.shared.forced.cancel();
         if ended.is_ok() {
             return Ok(());
         }
-        // Forced: each is dropped at its next await.
-        self.shared.forced.cancel();
         while !self.shared.tracker.is_empty() {
             crate::sync::park_timeout(std::time::Duration::from_millis(2));
         }

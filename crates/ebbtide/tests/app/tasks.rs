@@ -41,6 +41,17 @@ async fn tasks_are_told_and_waited_for_before_what_they_captured_is_closed() {
     assert_eq!((report.exit_code, closed_at.load(SeqCst)), (0, 5), "{report}");
     let detail = report.component("consumers").unwrap().detail.as_ref().unwrap();
     assert_eq!((&detail["spawned"], &detail["ended"]), (&5.into(), &5.into()));
+    // Nobody would wait for it, and what it uses is closed.
+    let (begun, tell) = (Arc::new(AtomicU32::new(0)), Arc::clone(&ended));
+    let late = Arc::clone(&begun);
+    tasks.spawn(async move {
+        late.fetch_add(1, SeqCst);
+        drop(tell);
+    });
+    while Arc::strong_count(&ended) > 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(begun.load(SeqCst), 0, "it was dropped");
 }
 
 #[tokio::test]
