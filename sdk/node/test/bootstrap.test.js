@@ -120,7 +120,7 @@ test('it can be installed from its folder, and is then the same file', async (t)
   const npm = (...args) => execFileSync('npm', [...args, '--offline', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
   npm('install', '--install-links', path.join(__dirname, '..'));
   const installed = fs.readdirSync(path.join(folder, 'node_modules', 'ebbtide-worker')).sort();
-  assert.deepStrictEqual(installed, ['README.md', 'bootstrap.js', 'package.json', 'worker.d.ts', 'worker.js']);
+  assert.deepStrictEqual(installed, ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'bootstrap.js', 'package.json', 'worker.d.ts', 'worker.js']);
   const w = await start(t, 'module.exports = () => require("ebbtide-worker").isEbbtideWorker;', { sdk: path.join(folder, 'node_modules', 'ebbtide-worker', 'worker.js') });
   await w.ready();
   assert.strictEqual((await w.call(1, 0)).value, true);
