@@ -203,7 +203,7 @@ pub enum ReturnReason {
 impl fmt::Display for ReturnReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PoolStopped => f.write_str("pool stopped"),
+            Self::PoolStopped => f.write_str("its pool was stopped or restarted"),
             Self::NotDue => f.write_str("not due"),
             Self::Broken(cause) => write!(f, "broken: {cause}"),
         }
