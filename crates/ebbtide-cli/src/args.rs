@@ -362,6 +362,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string()).and_then(year);
     }
+    // It would be one number.
+    let words: Vec<_> = text.split_whitespace().collect();
+    let in_number = |c: char| c.is_ascii_digit() || c == '.';
+    if words.windows(2).any(|two| two[0].ends_with(in_number) && two[1].starts_with(in_number)) {
+        return Err(format!("`{text}` has a space within a number; write 30s, 1m30s or 250ms"));
+    }
     // Beyond these its seconds and its fractions come to more than a `Duration` holds together, and it panics.
     let digits = text.split(|c: char| !c.is_ascii_digit()).map(str::len).max();
     if text.len() > 64 || digits > Some(10) {
@@ -430,8 +436,18 @@ mod tests {
     fn durations_have_units_or_are_seconds() {
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("0.25"), Ok(Duration::from_millis(250)));
-        for wrong in ["", "x", "-1", "inf", "NaN", "1e300", "9999999999999h", "018446744073709551615.5s0.5s"]
-        {
+        for wrong in [
+            "",
+            "x",
+            "-1",
+            "inf",
+            "NaN",
+            "1e300",
+            "9999999999999h",
+            "018446744073709551615.5s0.5s",
+            "1 2s",
+            "1\t8446744073 709551615.5s0 .5s",
+        ] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
         assert!(positive_duration("0").is_err());
