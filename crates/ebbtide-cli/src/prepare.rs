@@ -1,9 +1,6 @@
 //! Everything that can be found wrong before the first task: input, command, report file, job log, guardian, pool.
 
-use std::fs::Metadata;
 use std::io::IsTerminal as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use ebbtide::process::Guardian;
@@ -14,6 +11,7 @@ use crate::args::{Format, RunArgs, Workers};
 use crate::body::Shared;
 use crate::crew::{COMMANDS_MARGIN, Crew, pool_deadline, pool_grace};
 use crate::feed::{Feeder, Jobs};
+use crate::files::is_same_file;
 use crate::input::{Lines, Separator};
 use crate::joblog::{Done, Earlier, JobLog, OpenError, Past};
 use crate::ledger::Ledger;
@@ -201,14 +199,6 @@ fn report(args: &RunArgs) -> Result<Option<ReportFile>, Refusal> {
         }
     }
     ReportFile::create(path).map(Some).map_err(|error| Refusal::with(exit::IO)(&error))
-}
-
-/// Whether both names lead to one regular file, or will when it is made. A device can be written to twice.
-pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
-    let place =
-        |path: &Path| path.metadata().ok().filter(Metadata::is_file).map(|file| (file.dev(), file.ino()));
-    let will_be = one == other && !one.exists();
-    will_be || place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
 }
 
 fn separator(args: &RunArgs) -> Separator {

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::args::ReportArgs;
-use crate::prepare::is_same_file;
+use crate::files::is_same_file;
 use crate::{exit, messages, report};
 
 /// More than this is no report: those of ten thousand components are smaller.

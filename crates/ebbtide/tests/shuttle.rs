@@ -5,7 +5,7 @@
 //! ```text
 //! RUSTFLAGS="--cfg shuttle -C debug-assertions" cargo test --release -p ebbtide --test shuttle --target-dir target/shuttle
 //! ```
-//! `EBBTIDE_SCHEDULES` is the number of schedules per scenario and scheduler (default 3 400, which makes 240 000 in all;
+//! `EBBTIDE_SCHEDULES` is the number of schedules per scenario and scheduler (default 3 400, which makes 250 000 in all;
 //! `EBBTIDE_LONG=1`: 140 000, ten million). A failing schedule is written to a file, and the one command that replays it is printed.
 #![cfg(shuttle)]
 

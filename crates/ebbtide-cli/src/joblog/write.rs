@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::read::{Past, ReadError};
 use super::row::{HEADER, Row};
-use crate::lock::lock;
+use crate::files::lock;
 
 /// Why the log cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,7 @@ use super::spec::WorkerSpec;
 use crate::args::RunArgs;
 use crate::crew::{Workers, pool_deadline, pool_grace};
 use crate::exit;
-use crate::lock::lock;
+use crate::files::lock;
 use crate::prepare::Refusal;
 
 /// The name of the pool, and so of its workers and of the file of their state.

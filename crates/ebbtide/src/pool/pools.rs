@@ -161,7 +161,8 @@ impl<I: Isolation> Pool<I> {
 
     /// The unstarted tasks that stops, aborts, restarts or a break-down gave back: each leaves once.
     ///
-    /// A task whose handle says `Returned` is here; once the stop's [`Closing`] is over, all are.
+    /// A task whose handle says `Returned` is here, unless it borrowed from a scope: such a body is dropped, never given away. Once the stop's
+    /// [`Closing`] is over, all are.
     #[doc(alias = "shutdownNow")]
     #[must_use = "what is dropped here is gone"]
     #[doc(alias = "drainQueue")]

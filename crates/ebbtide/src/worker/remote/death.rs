@@ -107,7 +107,10 @@ mod tests {
     fn only_the_one_it_was_ended_for_is_killed() {
         let verdict = Some(Verdict::Task(TaskId(4), Some(CancelReason::Timeout)));
         let death = Death { verdict, signal: Some(9), ..Death::default() };
-        assert_eq!(death.of_task(TaskId(4)).outcome(), Outcome::Killed);
+        let error = death.of_task(TaskId(4));
+        assert_eq!(error.outcome(), Outcome::Killed);
+        let killed = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Killed>());
+        assert_eq!(killed.and_then(Killed::request), Some(&CancelReason::Timeout));
         assert_eq!(death.of_task(TaskId(5)).outcome(), Outcome::Crashed);
         assert!(death.is_crash_for(TaskId(5)) && !death.is_crash_for(TaskId(4)));
     }

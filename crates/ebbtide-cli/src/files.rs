@@ -1,6 +1,11 @@
-//! Files that one run has to itself.
+//! Files: which one run has to itself, and which are one under two names.
 
-use std::{fs::File, time::Duration};
+use std::{
+    fs::{File, Metadata},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+    time::Duration,
+};
 
 use rustix::{fs::FlockOperation, io::Errno};
 
@@ -21,4 +26,12 @@ pub(crate) fn lock(file: &File) -> rustix::io::Result<()> {
             other => return other,
         }
     }
+}
+
+/// Whether both names lead to one regular file, or will when it is made. A device can be written to twice.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+    let place =
+        |path: &Path| path.metadata().ok().filter(Metadata::is_file).map(|file| (file.dev(), file.ino()));
+    let will_be = one == other && !one.exists();
+    will_be || place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
 }
