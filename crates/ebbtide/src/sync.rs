@@ -21,7 +21,7 @@ use shuttle::{sync as imp, thread as imp_thread};
 #[cfg(loom)]
 use loom::{sync as imp, thread as imp_thread};
 
-use std::{io, time::Duration};
+use std::{io, sync::OnceLock, time::Duration};
 
 pub(crate) use imp::MutexGuard;
 pub(crate) use imp::atomic;
@@ -54,6 +54,13 @@ pub(crate) use loom_thread_local as thread_local;
 
 /// True under a model checker: there is no time, only turns, and every step more is many runs more.
 pub(crate) const IN_A_MODEL: bool = cfg!(any(shuttle, loom));
+
+/// How many threads can run at once, as it was when somebody first asked; in a model always two.
+pub(crate) fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    let count = || std::thread::available_parallelism().map_or(1, usize::from);
+    if IN_A_MODEL { 2 } else { *CORES.get_or_init(count) }
+}
 
 /// A mutex without poisoning.
 pub(crate) struct Mutex<T>(imp::Mutex<T>);

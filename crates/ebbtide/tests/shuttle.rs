@@ -489,6 +489,25 @@ fn a_task_that_waits_for_one_behind_it_on_the_tray_is_helped() {
     });
 }
 
+/// Each waits for the next, and all may lie on the tray of whoever came first: those who sleep, or are on their way, must come for them.
+#[test]
+fn a_chain_of_tasks_that_wait_finds_every_worker() {
+    explore(|| {
+        let pool = builder(3, 3).queue(16).build().expect("valid");
+        pool.execute(|_| ()).expect("room");
+        let (say, hear) = mpsc::channel();
+        let (pass, last) = mpsc::channel();
+        pool.execute(move |_| drop(hear.recv())).expect("room");
+        pool.execute(move |_| {
+            let _ = last.recv();
+            let _ = say.send(());
+        })
+        .expect("room");
+        pool.execute(move |_| drop(pass.send(()))).expect("room");
+        assert_eq!(finish(&pool, Shutdown::drain()).outcomes.completed, 4);
+    });
+}
+
 #[test]
 fn a_pause_a_priority_and_a_resize_find_what_lies_on_trays() {
     explore(|| {

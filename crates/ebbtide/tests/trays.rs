@@ -8,7 +8,7 @@ mod common;
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc, Barrier, Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
@@ -92,6 +92,30 @@ fn none_waits_behind_a_long_task_while_another_worker_is_there() {
         gate.open();
         law(&drain(&pool));
     }
+}
+
+/// Workers that sleep are called although one of their colleagues may take everything that waits: the tasks of each round can end only together.
+#[test]
+fn sleeping_workers_come_for_what_lies_on_a_tray() {
+    const WORKERS: usize = 8;
+    let pool = Pool::builder().name("meeting").workers(WORKERS..=WORKERS).queue(8_192).warm().build().unwrap();
+    for round in 0..300 {
+        // Short ones, after which a worker takes many at once; then they sleep, or some of them do.
+        let short = (0..500).map(|_| |_: &Me| ());
+        pool.submit_many(short).unwrap().into_iter().for_each(|handle| handle.wait().unwrap());
+        if round % 2 == 0 {
+            until("all sleep", || pool.stats().workers.idle == WORKERS);
+        }
+        let meeting = Arc::new(Barrier::new(WORKERS));
+        let tasks = (0..WORKERS).map(|_| {
+            let meeting = Arc::clone(&meeting);
+            move |_: &Me| drop(meeting.wait())
+        });
+        for mut handle in pool.submit_many(tasks).unwrap() {
+            handle.wait_timeout(LONG).unwrap();
+        }
+    }
+    law(&drain(&pool));
 }
 
 #[test]

@@ -80,10 +80,9 @@ enum Warm {
 
 impl PoolBuilder<Stateless> {
     pub(crate) fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let options = Options {
             name: "pool".to_owned(),
-            workers: 1..=cores,
+            workers: 1..=crate::sync::cores(),
             queue: policy::QUEUE,
             reserve: None,
             when_full: WhenFull::default(),

@@ -253,10 +253,9 @@ impl<I: Isolation> Inner<I> {
     fn refill(&mut self, tray: &Tray<I>, level: usize) {
         self.look_at_one(tray);
         let most = tray::MOST.min(self.capacity / SHARE);
-        let alone =
-            self.when_full == WhenFull::ShedOldest || self.idle.iter().any(|idle| idle.lane == tray.lane);
+        let sheds = self.when_full == WhenFull::ShedOldest;
         let Some(lane) = self.lane(tray.lane) else { return };
-        let share = if alone { 0 } else { lane.share(level).min(most) };
+        let share = if sheds { 0 } else { lane.share(level).min(most) };
         if share == 0 {
             return;
         }
@@ -270,6 +269,9 @@ impl<I: Isolation> Inner<I> {
 
     /// Takes the older half of what lies on another worker's tray.
     fn steal(&mut self, tray: &Tray<I>) -> Option<Entry<I>> {
+        if self.lane(tray.lane).is_none_or(|lane| lane.live() == 0) {
+            return None;
+        }
         for index in 0..self.trays.len() {
             let other = &self.trays[index];
             if other.lane != tray.lane || other.is_empty() {

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use crate::{
     policy::{AGE_AFTER, Priority},
+    sync,
     task::{entry::Entry, id::WorkerId, isolation::Isolation},
 };
 
@@ -133,13 +134,13 @@ impl<I: Isolation> Lane<I> {
     }
 
     /// How many of a level each worker may have at once, if they may have more than one: not while there are other levels to
-    /// choose from, or a worker is missing or on its way.
+    /// choose from, or a worker is missing. No more of them work at once than there are cores, and who comes later takes from the trays.
     pub(super) fn share(&self, level: usize) -> usize {
-        let alone = self.may_grow || self.waking > 0 || self.coming > 0 || self.singly > 0;
+        let alone = self.may_grow || self.singly > 0;
         if alone || self.has_other_than(level) {
             0
         } else {
-            self.levels[level].entries.len() / self.trays.max(1)
+            self.levels[level].entries.len() / self.trays.min(sync::cores()).max(1)
         }
     }
 

@@ -4,7 +4,8 @@
 //! Invariants:
 //! - tasks are put onto a tray, and taken off by anybody but its worker, only under the queue's lock; its worker takes them one by one
 //!   under the tray's own, which comes second where both are held;
-//! - tasks go onto trays only while no worker of the lane is idle or on its way, so whoever becomes idle later looks at the trays first;
+//! - what lies on a tray waits in its lane: while a worker of that lane is idle another is on its way to it (`room`, invariant 3), and whoever
+//!   finds nothing in the queue takes from the trays before it becomes idle;
 //! - all tasks on a tray are of one level and in the order they came;
 //! - what was started from a tray is told to the queue's books by [`Tray::settle`], under both locks: until then the queue counts it as
 //!   waiting.

@@ -6,7 +6,7 @@
 //! Between two looks the core is given away, for what is waited for may have been put on this very core. Where somebody else has it then, it comes back a
 //! turn of theirs later: milliseconds for microseconds. So where that happened nobody spins for a while; who sleeps is let in at once when it is woken.
 
-use std::{hint, sync::OnceLock, time::Duration};
+use std::{hint, time::Duration};
 
 use crate::{
     clock::Moment,
@@ -170,8 +170,7 @@ impl Linger {
 }
 
 fn is_worth_it() -> bool {
-    static SEVERAL: OnceLock<bool> = OnceLock::new();
-    *SEVERAL.get_or_init(|| std::thread::available_parallelism().is_ok_and(|count| count.get() > 1))
+    sync::cores() > 1
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
