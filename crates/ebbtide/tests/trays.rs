@@ -98,7 +98,8 @@ fn none_waits_behind_a_long_task_while_another_worker_is_there() {
 #[test]
 fn sleeping_workers_come_for_what_lies_on_a_tray() {
     const WORKERS: usize = 8;
-    let pool = Pool::builder().name("meeting").workers(WORKERS..=WORKERS).queue(8_192).warm().build().unwrap();
+    let pool =
+        Pool::builder().name("meeting").workers(WORKERS..=WORKERS).queue(8_192).warm().build().unwrap();
     for round in 0..300 {
         // Short ones, after which a worker takes many at once; then they sleep, or some of them do.
         let short = (0..500).map(|_| |_: &Me| ());
