@@ -110,7 +110,9 @@ fn sleeping_workers_come_for_what_lies_on_a_tray() {
         let meeting = Arc::new(Barrier::new(WORKERS));
         let tasks = (0..WORKERS).map(|_| {
             let meeting = Arc::clone(&meeting);
-            move |_: &Me| drop(meeting.wait())
+            move |_: &Me| {
+                meeting.wait();
+            }
         });
         for mut handle in pool.submit_many(tasks).unwrap() {
             handle.wait_timeout(LONG).unwrap();
