@@ -9,12 +9,10 @@ use crate::{
 
 /// Ours, as the results name it.
 pub(crate) const OURS: &str = "ebbtide";
-/// The same with more tasks at a worker at a time.
-pub(crate) const MANY_CREDITS: &str = "ebbtide, 256 credits";
 /// The same, with a task for each of many requests that come at once.
 pub(crate) const SINGLY: &str = "ebbtide, submit_many";
 
-/// Whether it is ours, with another setting perhaps: `ebbtide, 256 credits`.
+/// Whether it is ours, with another setting perhaps: `ebbtide, submit_many`.
 pub(crate) fn is_ours(name: &str) -> bool {
     name.split(',').next() == Some(OURS)
 }

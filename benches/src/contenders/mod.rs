@@ -6,5 +6,5 @@ mod ours;
 mod pools;
 mod runtimes;
 
-pub(crate) use list::{ALL, Entry, Home, MANY_CREDITS, OURS, SINGLY, is_ours, run};
+pub(crate) use list::{ALL, Entry, Home, OURS, SINGLY, is_ours, run};
 pub(crate) use runtimes::Rayon;

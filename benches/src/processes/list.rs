@@ -1,7 +1,7 @@
 //! The scenarios and the contenders of the race of processes.
 
 use crate::{
-    contenders::{Entry, Home, MANY_CREDITS, OURS, SINGLY},
+    contenders::{Entry, Home, OURS, SINGLY},
     lap::{Group, Kind},
     scenario::{Scenario, at_most, bytes, new, ratio},
 };
@@ -122,11 +122,6 @@ fn processes(kind: Kind) -> bool {
     kind.group() == Group::Processes
 }
 
-/// Where more than the default may be at a worker, because tasks are very short.
-fn credits(kind: Kind) -> bool {
-    kind == Kind::ProcessRust
-}
-
 /// Where many that come at once are a task each, nevertheless.
 fn singly(kind: Kind) -> bool {
     kind == Kind::ProcessPythonChunked
@@ -161,14 +156,13 @@ const fn entry(name: &'static str, home: Home, takes: fn(Kind) -> bool, about: &
 }
 
 /// Everybody.
-pub(crate) const CONTENDERS: [Entry; 15] = [
+pub(crate) const CONTENDERS: [Entry; 14] = [
     entry(
         OURS,
         Home::Processes,
         processes,
         "Pool::processes, defaults, all accounting on; `ebbtide run` for commands",
     ),
-    entry(MANY_CREDITS, Home::Processes, credits, "the same, up to 256 tasks at a worker at a time"),
     entry(
         SINGLY,
         Home::Processes,

@@ -7,7 +7,7 @@ use ebbtide_worker::Task;
 
 use super::{commands, kill, rolling, supervisor, throughput};
 use crate::{
-    contenders::{MANY_CREDITS, SINGLY, is_ours},
+    contenders::{SINGLY, is_ours},
     foreign,
     lap::{Kind, Lap, Values},
 };
@@ -39,7 +39,6 @@ pub(crate) fn contender(name: &str) -> impl FnMut(Lap) -> Result<Values, String>
 }
 
 fn course(name: &str, lap: Lap) -> Result<Course, String> {
-    let credits = if name == MANY_CREDITS { 256 } else { ebbtide::policy::CREDITS };
     let made = match lap.kind {
         Kind::Commands => return commands::course(name),
         _ if !is_ours(name) => return Err("starts commands only".to_owned()),
@@ -51,7 +50,7 @@ fn course(name: &str, lap: Lap) -> Result<Course, String> {
             throughput::crowds(python("echo.py", "echo")?, lap.workers, name != SINGLY)
         }
         Kind::ProcessPythonMib => throughput::mebibytes(python("echo.py", "echo")?, lap.workers),
-        Kind::ProcessRust => throughput::rust(WorkerCommand::current_exe(WORKER), lap.workers, credits),
+        Kind::ProcessRust => throughput::rust(WorkerCommand::current_exe(WORKER), lap.workers),
         Kind::Rolling => Ok(rolling::course(node("spin.cjs")?, false)),
         Kind::RollingSaturated => Ok(rolling::course(node("spin.cjs")?, true)),
         Kind::KillNode => kill::course(node("busy.cjs")?, bare("node", "busy.cjs")?, 0),

@@ -12,7 +12,7 @@ use crate::lap::Values;
 
 /// CPU nanoseconds of this process alone, per task.
 pub(super) fn cpu(command: WorkerCommand, workers: usize) -> Result<Course, Failure> {
-    let pool = pool::<u64, u64>(command, workers, ebbtide::policy::CREDITS)?;
+    let pool = pool::<u64, u64>(command, workers)?;
     settle(&pool, |number| number)?;
     let lap = move |ms: usize| -> Result<Values, Failure> {
         let before = cpu::own();
@@ -24,7 +24,7 @@ pub(super) fn cpu(command: WorkerCommand, workers: usize) -> Result<Course, Fail
 
 /// Resident bytes of this process alone, after a while of work.
 pub(super) fn memory(command: WorkerCommand, workers: usize) -> Result<Course, Failure> {
-    let pool = pool::<u64, u64>(command, workers, ebbtide::policy::CREDITS)?;
+    let pool = pool::<u64, u64>(command, workers)?;
     settle(&pool, |number| number)?;
     let lap = move |ms: usize| -> Result<Values, Failure> {
         flight(&pool, ms, 64, |number| number, |number, back| number == *back)?;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    contenders::{MANY_CREDITS, OURS, is_ours},
+    contenders::{OURS, is_ours},
     results::{Row, Table},
 };
 
@@ -15,15 +15,13 @@ enum Mark {
     Peer(&'static str, f64),
     /// This, at most, in the scenario's own unit.
     Value(f64),
-    /// The same, of ours with this other setting.
-    Set(&'static str, f64),
 }
 
 const MS: f64 = 1e6;
 const MIB: f64 = 1_048_576.0;
 
 /// By the name of the row; where there is none, the figure is only reported.
-const MARKS: [(&str, Mark); 18] = [
+const MARKS: [(&str, Mark); 17] = [
     ("process-node", Mark::Peer("piscina", 0.25)),
     ("process-node-one-p50", Mark::Peer("piscina", 1.0)),
     ("process-node-mib", Mark::Peer("piscina", 1.0)),
@@ -33,7 +31,6 @@ const MARKS: [(&str, Mark); 18] = [
     ("process-python-mib", Mark::Best(1.0 / 3.0)),
     // 500 000 a second.
     ("process-rust", Mark::Value(2000.0)),
-    ("process-rust", Mark::Set(MANY_CREDITS, 2000.0)),
     ("commands", Mark::Peer("xargs", 1.2)),
     ("commands", Mark::Peer("parallel", 0.3)),
     // At least 90 % of before in every second.
@@ -62,7 +59,6 @@ pub(crate) fn verdicts(table: &Table) -> Vec<Verdict> {
     let marks = MARKS.iter().filter(|(scenario, _)| *scenario == table.scenario);
     let judge = |mark: &Mark| {
         let median = |row: &Row| row.stats.median;
-        let ours = if let Mark::Set(name, _) = mark { name } else { OURS };
         let (target, limit) = match *mark {
             Mark::Best(times) => {
                 let best = table.rows.iter().find(|row| !is_ours(row.contender));
@@ -72,9 +68,8 @@ pub(crate) fn verdicts(table: &Table) -> Vec<Verdict> {
                 (format!("{times:.2} × {name}"), named(name).map(|row| median(row) * times))
             }
             Mark::Value(value) => (format!("{value:.2} {}", table.unit.word()), Some(value)),
-            Mark::Set(name, value) => (format!("{value:.2} {}: {name}", table.unit.word()), Some(value)),
         };
-        let of_target = named(ours).zip(limit).map(|(row, limit)| median(row) / limit);
+        let of_target = named(OURS).zip(limit).map(|(row, limit)| median(row) / limit);
         let met = of_target.map(|of_target| of_target <= 1.0);
         Verdict { scenario: table.scenario, target, of_target, met }
     };
@@ -98,7 +93,7 @@ mod tests {
         let row = |contender, median| {
             Row::new("process-python", contender, Stats { median, min: median, max: median }, 1)
         };
-        let rows = vec![row("ebbtide, 256 credits", 1.0), row("ebbtide", 6.0), row("loky", 10.0)];
+        let rows = vec![row("ebbtide, submit_many", 1.0), row("ebbtide", 6.0), row("loky", 10.0)];
         let table = Table { scenario: "process-python", about: "", unit: Unit::Nanoseconds, rows };
         let verdicts = verdicts(&table);
         assert_eq!((verdicts.len(), verdicts[0].of_target, verdicts[0].met), (1, Some(1.2), Some(false)));

@@ -22,17 +22,16 @@ const MIB: usize = 1 << 20;
 const CROWD: usize = 10_000;
 /// And as many of them in a chunk.
 const CHUNK: usize = 100;
-/// Enough for two workers with 256 credits each to be never without.
+/// Enough for two workers with 256 tasks each to be never without.
 const MANY: usize = 4096;
 
 /// A pool of fixed size, all of it ready.
 pub(super) fn pool<Q: Request, R: Reply>(
     command: WorkerCommand,
     workers: usize,
-    credits: usize,
 ) -> Result<Pool<Processes<Q, R>>, Failure> {
     let builder = Pool::processes(command).name("race").workers(workers..=workers).queue(CROWD);
-    Ok(builder.credits(credits).warm().build()?)
+    Ok(builder.warm().build()?)
 }
 
 /// Waits until every worker has answered: a pool of two serves with one while the other starts.
@@ -99,7 +98,7 @@ pub(super) fn flight<Q: Request, R: Reply>(
 
 /// A number there and back, 64 in flight.
 pub(super) fn numbers(command: WorkerCommand, workers: usize) -> Result<Course, Failure> {
-    let pool = pool::<u64, u64>(command, workers, ebbtide::policy::CREDITS)?;
+    let pool = pool::<u64, u64>(command, workers)?;
     settle(&pool, |number| number)?;
     Ok(Box::new(move |lap| {
         window(&pool, lap.size, 64, |number| number, |number, back| number == *back).map_err(failed)
@@ -108,7 +107,7 @@ pub(super) fn numbers(command: WorkerCommand, workers: usize) -> Result<Course, 
 
 /// Ends with p50 and p99 of the round trip.
 pub(super) fn one_at_a_time(command: WorkerCommand, workers: usize) -> Result<Course, Failure> {
-    let pool = pool::<u64, u64>(command, workers, ebbtide::policy::CREDITS)?;
+    let pool = pool::<u64, u64>(command, workers)?;
     settle(&pool, |number| number)?;
     let lap = move |ms: usize| -> Result<Values, Failure> {
         let until = Instant::now() + Duration::from_millis(ms as u64);
@@ -135,7 +134,7 @@ pub(super) fn quantiles(mut times: Vec<Duration>) -> Values {
 
 /// A string of 1 KiB there and back, 64 in flight.
 pub(super) fn kibibytes(command: WorkerCommand, workers: usize) -> Result<Course, Failure> {
-    let pool = pool::<String, String>(command, workers, ebbtide::policy::CREDITS)?;
+    let pool = pool::<String, String>(command, workers)?;
     let strings = distinct(CROWD);
     settle(&pool, |_| "x".to_owned())?;
     Ok(Box::new(move |lap| {
@@ -146,7 +145,7 @@ pub(super) fn kibibytes(command: WorkerCommand, workers: usize) -> Result<Course
 
 /// The same, submitted and waited for by the ten thousand: in chunks, as the peers map them, or a task each.
 pub(super) fn crowds(command: WorkerCommand, workers: usize, chunked: bool) -> Result<Course, Failure> {
-    let pool = pool::<String, String>(command, workers, ebbtide::policy::CREDITS)?;
+    let pool = pool::<String, String>(command, workers)?;
     let strings = distinct(CROWD);
     settle(&pool, |_| "x".to_owned())?;
     let lap = move |ms: usize| -> Result<Values, Failure> {
@@ -189,7 +188,7 @@ fn singly(pool: &Strings, strings: &[String]) -> Result<bool, Failure> {
 
 /// 1 MiB of bytes there and back, 4 in flight.
 pub(super) fn mebibytes(command: WorkerCommand, workers: usize) -> Result<Course, Failure> {
-    let pool = pool::<Raw, Raw>(command, workers, ebbtide::policy::CREDITS)?;
+    let pool = pool::<Raw, Raw>(command, workers)?;
     let body = Raw::new("application/octet-stream", vec![b'x'; MIB]);
     settle(&pool, |_| Raw::json("7"))?;
     Ok(Box::new(move |lap| {
@@ -198,8 +197,8 @@ pub(super) fn mebibytes(command: WorkerCommand, workers: usize) -> Result<Course
 }
 
 /// 64 bytes of JSON there and back.
-pub(super) fn rust(command: WorkerCommand, workers: usize, credits: usize) -> Result<Course, Failure> {
-    let pool = pool::<String, String>(command, workers, credits)?;
+pub(super) fn rust(command: WorkerCommand, workers: usize) -> Result<Course, Failure> {
+    let pool = pool::<String, String>(command, workers)?;
     let text = "x".repeat(62);
     settle(&pool, |_| "x".to_owned())?;
     Ok(Box::new(move |lap| {

@@ -74,7 +74,7 @@
 //! | [`abandoned_cap`](PoolBuilder::abandoned_cap) | as many as `workers` may be | – |
 //! | [`timing`](PoolBuilder::timing): one task in | 64 | [`TIMING_SAMPLE`](policy::TIMING_SAMPLE) |
 //! | [`stack_size`](PoolBuilder::stack_size) | the platform's | – |
-//! | [`credits`](PoolBuilder::credits): tasks at a worker process at a time, while they are short | 16 | [`CREDITS`](policy::CREDITS) |
+//! | [`credits`](PoolBuilder::credits): tasks at a worker process at a time, while they are short | 256 | [`CREDITS`](policy::CREDITS) |
 //! | [`start_timeout`](PoolBuilder::start_timeout) of a worker process | 30 s | [`START_TIMEOUT`](policy::START_TIMEOUT) |
 //! | [`max_body`](PoolBuilder::max_body) of a request or reply | 64 MiB | [`MAX_BODY`](policy::MAX_BODY) |
 //! | [`spares`](PoolBuilder::spares), [`memory`](PoolBuilder::memory) limits, [`snapshots`](PoolBuilder::snapshots) of worker processes | none | – |

@@ -32,8 +32,9 @@ pub const SNAPSHOT_BOX: Duration = Duration::from_secs(2);
 pub const EVENTS: usize = 1024;
 /// How many jobs, single runs at a later time included, a pool may have at a time; one more is rejected as full.
 pub const JOBS: usize = 1_000_000;
-/// How many tasks may be at a worker process at a time while they are short.
-pub const CREDITS: usize = 16;
+/// How many tasks may be at a worker process at a time while they are short: more than 16 only while all of them together take less than a
+/// millisecond.
+pub const CREDITS: usize = 256;
 /// The longest request to a worker process or reply from one, in bytes.
 pub const MAX_BODY: u32 = 64 << 20;
 /// How often a busy pool is looked at to know who runs and since when.

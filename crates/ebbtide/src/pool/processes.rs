@@ -92,7 +92,8 @@ impl<Q: Request, R: Reply> PoolBuilder<Processes<Q, R>> {
     }
 
     /// How many tasks may be at a worker at a time while they are short: it then need not wait for the next one. Those that have not begun
-    /// are called back at a stop, and when one of them takes long. Default: 16.
+    /// are called back at a stop, and when one of them takes long. Beyond 16 only while all of them together take less than a millisecond, and as
+    /// many wait for each of the others. Default: 256.
     pub fn credits(self, credits: usize) -> Self {
         self.wish(|wishes| wishes.credits = credits)
     }

@@ -243,6 +243,7 @@ impl<I: Isolation> Inner<I> {
         self.settle(tray);
         let lane = self.lane(tray.lane)?;
         if let Some((level, entry)) = lane.pop(tray.worker) {
+            tray.set_each(lane.live() / lane.trays.max(1));
             self.counts.started += 1;
             self.refill(tray, level);
             return Some(entry);

@@ -38,6 +38,8 @@ pub(crate) struct Tray<I: Isolation> {
     pub(crate) lane: u32,
     /// How many lie here; a hint for those who do not hold the lock. Only its worker and those under the queue's lock write it.
     count: AtomicUsize,
+    /// How many waited for each worker of the lane when this one last came to the queue.
+    each: AtomicUsize,
     load: Mutex<Load<I>>,
     /// How long its worker looks again before it sleeps.
     pub(super) spin: Spin,
@@ -84,6 +86,7 @@ impl<I: Isolation> Tray<I> {
             worker,
             lane,
             count: AtomicUsize::new(0),
+            each: AtomicUsize::new(0),
             load: Mutex::new(load),
             spin: Spin::new(),
             linger: Linger::default(),
@@ -106,6 +109,14 @@ impl<I: Isolation> Tray<I> {
             }
         }
         None
+    }
+
+    pub(crate) fn each(&self) -> usize {
+        self.each.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_each(&self, tasks: usize) {
+        self.each.store(tasks, Ordering::Relaxed);
     }
 
     pub(super) fn is_empty(&self) -> bool {

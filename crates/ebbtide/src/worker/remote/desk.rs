@@ -189,7 +189,7 @@ impl<I: Isolation> Desk<I> {
             return false;
         }
         let book = self.book.lock();
-        book.stage == Stage::Open && book.flights.len() > 0 && book.flights.room() > 0
+        book.stage == Stage::Open && book.flights.len() > 0 && book.flights.room(self.worker.tray.each()) > 0
     }
 
     /// Puts one task onto its way, unless the process is dead.

@@ -14,6 +14,8 @@ use crate::{
 const SHORT: Duration = Duration::from_millis(1);
 /// So many short ones in a row, and more are sent ahead.
 const IN_A_ROW: u32 = 4;
+/// So many are sent ahead while tasks are short; more only while all of them together are.
+const FEW: usize = 16;
 /// What has been sent behind one that has run for so long is called back.
 const BLOCKED: Duration = Duration::from_millis(5);
 
@@ -34,6 +36,7 @@ pub(super) struct Flights<I: Isolation> {
     most: usize,
     credits: usize,
     short: u32,
+    turn: Turnover,
     /// When the last one ended.
     ended: Moment,
     /// A RECALL that has not been answered.
@@ -42,6 +45,13 @@ pub(super) struct Flights<I: Isolation> {
     /// go without end.
     held: bool,
     number: u64,
+}
+
+/// How long it took to run as many as may be sent ahead. Ends that are read together have no times of their own, but one for all of them.
+#[derive(Default)]
+struct Turnover {
+    tasks: usize,
+    took: Duration,
 }
 
 /// A worker said something of a task that cannot be.
@@ -56,6 +66,7 @@ impl<I: Isolation> Flights<I> {
             most,
             credits: least,
             short: 0,
+            turn: Turnover::default(),
             ended: Moment::default(),
             recalling: None,
             held: false,
@@ -67,9 +78,10 @@ impl<I: Isolation> Flights<I> {
         self.list.len()
     }
 
-    /// How many more may be sent now.
-    pub(super) fn room(&self) -> usize {
-        if self.recalling.is_some() || self.held { 0 } else { self.credits.saturating_sub(self.list.len()) }
+    /// How many more may be sent now, where so many wait for each worker: who takes many leaves as many to the others.
+    pub(super) fn room(&self, each: usize) -> usize {
+        let most = self.credits.min(each.max(FEW).max(self.least));
+        if self.recalling.is_some() || self.held { 0 } else { most.saturating_sub(self.list.len()) }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Flight<I>> {
@@ -126,12 +138,23 @@ impl<I: Isolation> Flights<I> {
 
     fn learn(&mut self, took: Duration) {
         if took >= SHORT {
-            (self.short, self.credits) = (0, self.least);
+            (self.short, self.credits, self.turn) = (0, self.least, Turnover::default());
             return;
         }
         self.short += 1;
-        if self.short >= IN_A_ROW {
-            (self.short, self.credits) = (0, (self.credits * 2).min(self.most));
+        if self.credits < FEW {
+            if self.short >= IN_A_ROW {
+                (self.short, self.credits) = (0, (self.credits * 2).min(self.most));
+            }
+            return;
+        }
+        self.turn.tasks += 1;
+        self.turn.took += took;
+        if self.turn.tasks >= self.credits {
+            let Turnover { tasks, took } = std::mem::take(&mut self.turn);
+            let fit =
+                (SHORT.as_nanos() * tasks as u128 / took.as_nanos().max(1)).min(self.most as u128) as usize;
+            self.credits = fit.clamp(FEW, self.credits * 2).min(self.most).max(self.least);
         }
     }
 
@@ -242,7 +265,7 @@ mod tests {
             let ended = flights.end(TaskId(now), at(now + took)).expect("it is under way");
             assert_eq!(ended.begun, Some(at(now)));
             now += took;
-            flights.room()
+            flights.room(usize::MAX)
         };
         took.iter().map(one).collect()
     }
@@ -250,29 +273,62 @@ mod tests {
     #[test]
     fn more_is_sent_ahead_while_tasks_are_short_and_less_after_a_long_one() {
         let mut flights = Flights::new(1, 8);
-        assert_eq!(flights.room(), 1);
+        assert_eq!(flights.room(usize::MAX), 1);
         assert_eq!(run(&mut flights, &[999; 13], 0), [1, 1, 1, 2, 2, 2, 2, 4, 4, 4, 4, 8, 8]);
         assert_eq!(run(&mut flights, &[999; 8], 20_000).last(), Some(&8), "not more than the most");
         assert_eq!(run(&mut flights, &[1_000], 40_000), [1], "it was as long as a long one");
         assert_eq!(run(&mut flights, &[999; 3], 50_000), [1; 3], "and they are counted from there on");
         assert_eq!(run(&mut flights, &[1_000, 999, 999, 999, 999], 60_000), [1, 1, 1, 1, 2]);
-        assert_eq!(Flights::<Stateless>::new(4, 2).room(), 4, "what it asked for is the least");
+        assert_eq!(Flights::<Stateless>::new(4, 2).room(usize::MAX), 4, "what it asked for is the least");
+    }
+
+    #[test]
+    fn beyond_a_few_as_many_are_sent_ahead_as_are_short_together() {
+        let mut flights = Flights::new(1, 256);
+        let mut now = 0;
+        // Sixteen at a time, each batch read at once: only the first of them has a time.
+        let mut turn = |flights: &mut Flights<Stateless>, tasks: u64, took: u64| {
+            for number in now..now + tasks {
+                flights.send(flight(number, at(now)));
+            }
+            for number in now..now + tasks {
+                let _ = flights.begin(TaskId(number), at(now + took)).expect("it was sent");
+                let _ = flights.end(TaskId(number), at(now + took)).expect("it is under way");
+            }
+            now += tasks.max(took);
+            flights.room(usize::MAX)
+        };
+        assert_eq!([1, 4, 4, 4, 4].map(|tasks| turn(&mut flights, tasks, 4)), [1, 2, 4, 8, 16]);
+        assert_eq!(
+            [16, 32, 64, 128, 256].map(|tasks| turn(&mut flights, tasks, tasks)),
+            [32, 64, 128, 256, 256]
+        );
+        assert_eq!([0, 20, 300].map(|each| flights.room(each)), [16, 20, 256], "the others have as many");
+        assert_eq!(
+            [300; 16].map(|took| turn(&mut flights, 16, took)).last(),
+            Some(&53),
+            "4.8 ms are too long"
+        );
+        let slower = [640; 4].map(|took| turn(&mut flights, 16, took));
+        assert!((17..=26).contains(&slower[3]), "40 µs each: {slower:?}");
+        assert_eq!([990; 8].map(|took| turn(&mut flights, 16, took)).last(), Some(&16));
+        assert_eq!(turn(&mut flights, 1, 1_000), 1, "one that is long itself");
     }
 
     #[test]
     fn whoever_was_asked_to_give_back_gets_nothing_more_until_it_has() {
         let mut flights = flights([1, 2]);
         run(&mut flights, &[10; 8], 100);
-        assert_eq!(flights.room(), 2);
+        assert_eq!(flights.room(usize::MAX), 2);
         let number = flights.recall().expect("neither has begun");
-        assert_eq!((flights.room(), flights.recall()), (0, None), "one question at a time");
+        assert_eq!((flights.room(usize::MAX), flights.recall()), (0, None), "one question at a time");
         assert_eq!(
             flights.returned(number + 1, [].into_iter()).err().map(|wrong| wrong.contains("asked")),
             Some(true)
         );
         let back = flights.returned(number, [2].into_iter()).expect("it has it");
         assert_eq!((numbers(&back), numbers(flights.iter())), (vec![2], vec![1]));
-        assert_eq!(flights.room(), 0, "it is back at the least, and one is there");
+        assert_eq!(flights.room(usize::MAX), 0, "it is back at the least, and one is there");
         assert!(flights.returned(number, [1].into_iter()).is_err(), "an answer is given once");
         let second = flights.recall().expect("the first one still waits");
         assert_ne!(second, number);
@@ -280,7 +336,7 @@ mod tests {
         assert!(flights.begin(TaskId(1), at(1)).is_ok());
         assert_eq!(flights.recall(), None, "all have begun");
         assert_eq!(numbers(&flights.take_all()), [1]);
-        assert_eq!((flights.len(), flights.recall(), flights.room()), (0, None, 1));
+        assert_eq!((flights.len(), flights.recall(), flights.room(usize::MAX)), (0, None, 1));
     }
 
     #[test]
@@ -288,7 +344,7 @@ mod tests {
         let mut flights = flights([1]);
         let number = flights.recall().expect("it has not begun");
         assert_eq!(numbers(&flights.take_all()), [1]);
-        assert_eq!(flights.room(), 1);
+        assert_eq!(flights.room(usize::MAX), 1);
         assert!(flights.returned(number, [].into_iter()).is_err());
     }
 
@@ -319,15 +375,15 @@ mod tests {
         assert!(flights.begin(TaskId(1), at(1)).is_ok());
         let number = flights.recall().expect("the second has not begun");
         assert_eq!(flights.returned(number, [].into_iter()).map(|back| back.len()), Ok(0));
-        assert_eq!(flights.room(), 1, "it kept what it has");
+        assert_eq!(flights.room(usize::MAX), 1, "it kept what it has");
         let number = flights.recall().expect("the second has not begun still");
         assert_eq!(flights.returned(number, [2].into_iter()).map(|back| back.len()), Ok(1));
-        assert_eq!(flights.room(), 0, "else it would come and go");
+        assert_eq!(flights.room(usize::MAX), 0, "else it would come and go");
         assert!(flights.let_go() && !flights.let_go());
-        assert_eq!(flights.room(), 2, "it may have been slow to begin");
+        assert_eq!(flights.room(usize::MAX), 2, "it may have been slow to begin");
         flights.held = true;
         assert!(flights.end(TaskId(1), at(2)).is_ok());
-        assert_eq!(flights.room(), 3);
+        assert_eq!(flights.room(usize::MAX), 3);
     }
 
     #[test]
