@@ -97,6 +97,23 @@ impl Decoder {
         Ok(Some(Frame { kind: header.kind, flags: header.flags, id: header.id, meta, body }))
     }
 
+    /// The next whole frame with the memory it lies in, if it is long and alone in there: 64 KiB or more, in memory that was made for it. Then it
+    /// need not be copied by who keeps it. `None` = it has not come, or is to be had from [`next`](Self::next), where errors are, too.
+    #[inline]
+    pub fn take_long(&mut self) -> Option<LongFrame> {
+        if self.end < USUAL || self.start > 0 || self.end < self.buffer.len() {
+            return None;
+        }
+        let header = self.header().ok()??;
+        if header.total != self.end {
+            return None;
+        }
+        (self.start, self.end) = (0, 0);
+        let bytes = std::mem::take(&mut self.buffer);
+        let (kind, flags, id) = (header.kind, header.flags, header.id);
+        Some(LongFrame { kind, flags, id, bytes, body: HEADER + header.meta_len })
+    }
+
     /// Bytes that came and were not taken. Not 0 at the end of a stream = it ended within a frame.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -177,6 +194,39 @@ impl Decoder {
     }
 }
 
+/// A long frame that owns its memory, from [`Decoder::take_long`].
+#[derive(Debug)]
+pub struct LongFrame {
+    kind: FrameType,
+    flags: u8,
+    id: u64,
+    bytes: Vec<u8>,
+    body: usize,
+}
+
+impl LongFrame {
+    /// All of it: header, meta and body, to be shown by [`frame`](Self::frame) from wherever they have been moved.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// Where its body begins.
+    #[must_use]
+    pub fn body(&self) -> usize {
+        self.body
+    }
+
+    /// The frame in its bytes.
+    ///
+    /// # Panics
+    /// If they are not all there.
+    #[must_use]
+    pub fn frame<'b>(&self, bytes: &'b [u8]) -> Frame<'b> {
+        let (meta, body) = (&bytes[HEADER..self.body], &bytes[self.body..]);
+        Frame { kind: self.kind, flags: self.flags, id: self.id, meta, body }
+    }
+}
+
 struct Header {
     kind: FrameType,
     flags: u8,
@@ -209,6 +259,53 @@ mod tests {
             space[..n].copy_from_slice(&bytes[..n]);
             decoder.filled(n);
             bytes = &bytes[n..];
+        }
+    }
+
+    #[test]
+    fn a_long_frame_is_given_with_its_memory_if_it_is_alone_in_there() {
+        let body = |number: u8, length| (0..length).map(|at| number ^ at as u8).collect::<Vec<_>>();
+        let frames = [
+            (1, 100),
+            (2, 200 << 10),
+            (3, 10),
+            (4, 70_000),
+            (5, 90_000),
+            (6, 0),
+            (7, 3 << 20),
+            (8, 2 * USUAL),
+        ];
+        for (step, owned) in [(1 << 30, true), (5_000, true), (1 << 30, false)] {
+            let mut all = Vec::new();
+            for (number, length) in frames {
+                write_frame(&mut all, FrameType::Result, 0, number, b"{}", &body(number as u8, length))
+                    .expect("fits");
+            }
+            let (mut decoder, mut seen, mut long) = (Decoder::new(), Vec::new(), 0);
+            let mut rest = &all[..];
+            while !rest.is_empty() {
+                let space = decoder.space();
+                let n = space.len().min(rest.len()).min(step);
+                space[..n].copy_from_slice(&rest[..n]);
+                decoder.filled(n);
+                rest = &rest[n..];
+                loop {
+                    if let Some(mut whole) = owned.then(|| decoder.take_long()).flatten() {
+                        let bytes = whole.take_bytes();
+                        let frame = whole.frame(&bytes);
+                        assert_eq!((frame.meta, frame.body), (&b"{}"[..], &bytes[whole.body()..]));
+                        seen.push((frame.id, frame.body.to_vec()));
+                        long += 1;
+                    } else if let Some(frame) = decoder.next().expect("well-formed") {
+                        seen.push((frame.id, frame.body.to_vec()));
+                    } else {
+                        break;
+                    }
+                }
+            }
+            assert_eq!(decoder.pending(), 0);
+            assert_eq!(seen, frames.map(|(number, length)| (number, body(number as u8, length))));
+            assert_eq!(long, if owned { 5 } else { 0 }, "{step} at a time");
         }
     }
 

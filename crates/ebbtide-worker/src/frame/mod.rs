@@ -30,7 +30,7 @@ mod kind;
 mod malformed;
 pub mod meta;
 
-pub use decode::Decoder;
+pub use decode::{Decoder, LongFrame};
 pub use encode::{Open, begin_frame, head, write_frame};
 pub use items::{Batch, Ids, batch, ids, write_batch_item, write_ids};
 pub use kind::{

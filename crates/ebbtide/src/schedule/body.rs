@@ -12,7 +12,7 @@ use crate::{
     task::{
         context::Context,
         error::{BoxError, TaskError},
-        isolation::{Isolation, Job},
+        isolation::{Isolation, Job, Parcel},
         outcome::ReturnReason,
         panics,
     },
@@ -30,7 +30,7 @@ pub(crate) type Letters = Arc<dyn Fn() -> Arc<dyn Letter> + Send + Sync>;
 pub(crate) trait Letter: Send + Sync {
     fn content_type(&self) -> Option<Arc<str>>;
     fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError>;
-    fn read(&self, content_type: Option<&str>, reply: &[u8]) -> Ends;
+    fn read(&self, content_type: Option<&str>, reply: Parcel<'_>) -> Ends;
 }
 
 /// The body of a job.
@@ -129,7 +129,7 @@ impl<I: Isolation> Job<I> for Run<I> {
         self.letter().ok_or("it has nothing to send")?.write(into)
     }
 
-    fn read(&self, content_type: Option<&str>, reply: &[u8]) -> Ends {
+    fn read(&self, content_type: Option<&str>, reply: Parcel<'_>) -> Ends {
         self.letter().ok_or("it has sent nothing")?.read(content_type, reply)
     }
 }
@@ -176,7 +176,7 @@ impl<I: Isolation> Job<I> for Unstarted<I> {
         self.letter().ok_or("a closure cannot leave its process")?.write(into)
     }
 
-    fn read(&self, content_type: Option<&str>, reply: &[u8]) -> Ends {
+    fn read(&self, content_type: Option<&str>, reply: Parcel<'_>) -> Ends {
         self.letter().ok_or("a closure cannot come back from another process")?.read(content_type, reply)
     }
 }

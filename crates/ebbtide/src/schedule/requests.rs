@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{
     sync::Mutex,
-    task::error::BoxError,
+    task::{error::BoxError, isolation::Parcel},
     worker::{
         process::{Reply, Request},
-        remote::Processes,
+        remote::{Processes, open},
     },
 };
 
@@ -30,7 +30,7 @@ struct Sent<Q, D> {
 impl<Q, D> Letter for Sent<Q, D>
 where
     Q: Request,
-    D: Fn(Option<&str>, &[u8]) -> Ends + Send + Sync,
+    D: Fn(Option<&str>, Parcel<'_>) -> Ends + Send + Sync,
 {
     fn content_type(&self) -> Option<Arc<str>> {
         self.request.lock().content_type()
@@ -40,7 +40,7 @@ where
         self.request.lock().write(into)
     }
 
-    fn read(&self, content_type: Option<&str>, reply: &[u8]) -> Ends {
+    fn read(&self, content_type: Option<&str>, reply: Parcel<'_>) -> Ends {
         (self.deliver)(content_type, reply)
     }
 }
@@ -67,7 +67,7 @@ impl<Q: Request, R: Reply> Schedule<Processes<Q, R>> {
             let make = Mutex::new(make);
             Body::Letters(Arc::new(move || {
                 let deliver =
-                    |content_type: Option<&str>, reply: &[u8]| R::read(content_type, reply).map(drop);
+                    |content_type: Option<&str>, reply: Parcel<'_>| open::<R>(content_type, reply).map(drop);
                 Arc::new(Sent { request: Mutex::new((make.lock())()), deliver })
             }))
         })
@@ -100,8 +100,8 @@ impl<Q: Request, R: Reply> Later<Processes<Q, R>> {
     /// [`ScheduleError`] names the option that is wrong, or says why the pool takes no jobs, and gives the request back.
     pub fn start(self, request: Q) -> Result<OneShot<R>, ScheduleError<Q>> {
         self.start_with(request, |request, promise: Arc<Promise<R>>| {
-            let deliver = move |content_type: Option<&str>, reply: &[u8]| {
-                promise.put(R::read(content_type, reply)?);
+            let deliver = move |content_type: Option<&str>, reply: Parcel<'_>| {
+                promise.put(open(content_type, reply)?);
                 Ok(())
             };
             Body::Letter(Arc::new(Sent { request: Mutex::new(request), deliver }))

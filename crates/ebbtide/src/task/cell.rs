@@ -21,11 +21,13 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
+
 use super::{
     context::Context,
     error::{BoxError, TaskError},
     header::Header,
-    isolation::{Isolation, Job, Shape},
+    isolation::{Isolation, Job, Parcel, Shape},
     outcome::{CancelReason, Outcome, ReturnReason},
     panics,
 };
@@ -51,9 +53,11 @@ pub(crate) trait Runnable<I: Isolation>: AnyCell {
     /// Writes the body down for another process. Only by its worker after a successful `start`, or by the holder of the queue's
     /// reference of a returned task.
     fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError>;
+    /// What would be written, if it is there in one piece already. As `write`.
+    fn in_one_piece(&self) -> Option<Bytes>;
     /// Ends the body with what another process made of it: a content type (none is JSON) and a reply, or how it ended. Only after a
     /// successful `start`; does not settle.
-    fn complete(&self, reply: Result<(Option<&str>, &[u8]), TaskError>) -> Outcome;
+    fn complete(&self, reply: Result<(Option<&str>, Parcel<'_>), TaskError>) -> Outcome;
     /// Drops a result that nobody may have any more. Only by the worker of an abandoned task.
     fn discard(&self);
     /// Runs the body of a returned task. Only by the holder of the queue's reference.
@@ -203,8 +207,13 @@ impl<I: Isolation, J: Job<I>> Runnable<I> for TaskCell<I, J> {
         unsafe { self.with_body(|job| job.write(into)) }.unwrap_or_else(|| Err("its body is gone".into()))
     }
 
-    fn complete(&self, reply: Result<(Option<&str>, &[u8]), TaskError>) -> Outcome {
-        let read = |(content_type, reply): (Option<&str>, &[u8])| {
+    fn in_one_piece(&self) -> Option<Bytes> {
+        // SAFETY: as in `looks`.
+        unsafe { self.with_body(Job::in_one_piece) }.flatten()
+    }
+
+    fn complete(&self, reply: Result<(Option<&str>, Parcel<'_>), TaskError>) -> Outcome {
+        let read = |(content_type, reply): (Option<&str>, Parcel<'_>)| {
             // SAFETY: the caller's start succeeded, so the word says Running and names it.
             let value = panics::quietly(|| unsafe { self.with_body(|job| job.read(content_type, reply)) });
             value.flatten().unwrap_or_else(|| Err("reading its reply panicked".into()))

@@ -2,6 +2,8 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
+use bytes::Bytes;
+
 use super::{
     context::Context,
     error::{BoxError, TaskError},
@@ -43,6 +45,14 @@ pub(crate) enum Shape {
     Each,
 }
 
+/// What came back from another process.
+pub(crate) enum Parcel<'b> {
+    /// It lies where the next one will.
+    Short(&'b [u8]),
+    /// In memory of its own.
+    Long(Bytes),
+}
+
 /// What can be run once on a worker: a user's closure with the adapter that its kind of submit needs.
 pub(crate) trait Job<I: Isolation>: Send + 'static {
     type Output: Send + 'static;
@@ -72,8 +82,13 @@ pub(crate) trait Job<I: Isolation>: Send + 'static {
         Err("a closure cannot leave its process".into())
     }
 
+    /// What would be written, if it is there in one piece already.
+    fn in_one_piece(&self) -> Option<Bytes> {
+        None
+    }
+
     /// Reads what another process made of it; without a content type it is JSON.
-    fn read(&self, _content_type: Option<&str>, _reply: &[u8]) -> Result<Self::Output, BoxError> {
+    fn read(&self, _content_type: Option<&str>, _reply: Parcel<'_>) -> Result<Self::Output, BoxError> {
         Err("a closure cannot come back from another process".into())
     }
 }

@@ -7,7 +7,7 @@ use super::{
     entry::{Body, Entry},
     error::BoxError,
     id::TaskId,
-    isolation::{Isolation, Job, Shape},
+    isolation::{Isolation, Job, Parcel, Shape},
     panics,
 };
 
@@ -84,7 +84,7 @@ impl<I: Isolation> Job<I> for Returned<I> {
         }
     }
 
-    fn read(&self, _content_type: Option<&str>, _reply: &[u8]) -> Result<(), BoxError> {
+    fn read(&self, _content_type: Option<&str>, _reply: Parcel<'_>) -> Result<(), BoxError> {
         Ok(())
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn start(
     {
         return Err(format!("the state to restore has {} bytes, more than a frame takes", state.len()));
     }
-    out.append(&mut first);
+    out.append(&mut first, None);
     let begun = Arc::new(Begun::default());
     *begun.wire.lock() = Some(Arc::downgrade(&wire));
     let post: Arc<dyn Post> = Arc::clone(&begun) as _;

@@ -7,6 +7,8 @@
 
 use std::sync::{Arc, Weak, atomic::Ordering};
 
+use bytes::Bytes;
+
 use super::{
     death::Death,
     flights::{Flight, Flights},
@@ -24,7 +26,7 @@ use crate::{
         entry::{Body, Entry},
         error::TaskError,
         id::TaskId,
-        isolation::Isolation,
+        isolation::{Isolation, Parcel},
         outcome::{CancelReason, Outcome},
         panics,
         seat::{Order, Seat},
@@ -204,14 +206,16 @@ impl<I: Isolation> Desk<I> {
             self.conclude(flight, Err(TaskError::cancelled(reason)));
             return Ok(());
         }
-        let written = cell.set_out().and_then(|()| self.write(id, &*cell, attempt, buffer));
-        if let Err(error) = written {
-            if let Some(reason) = error.return_reason() {
-                cell.header().note_return(reason);
+        let body = match cell.set_out().and_then(|()| self.write(id, &*cell, attempt, buffer)) {
+            Ok(body) => body,
+            Err(error) => {
+                if let Some(reason) = error.return_reason() {
+                    cell.header().note_return(reason);
+                }
+                self.conclude(flight, Err(error));
+                return Ok(());
             }
-            self.conclude(flight, Err(error));
-            return Ok(());
-        }
+        };
         let alone = {
             let mut book = self.book.lock();
             if book.stage == Stage::Dead {
@@ -224,22 +228,23 @@ impl<I: Isolation> Desk<I> {
         if alone {
             self.arm(id, &cell);
         }
+        self.out.append(buffer, body);
         // One that was asked after the look above, and before it was in the book, has nobody else to tell its worker.
         if let Some(reason) = cell.header().reason() {
             frames::cancel(buffer, id, &reason);
+            self.out.append(buffer, None);
         }
-        self.out.append(buffer);
         Ok(())
     }
 
-    /// Writes its frame, inside what the pool's decorators put around a task.
+    /// Writes its frame, but for what is given, inside what the pool's decorators put around a task.
     fn write(
         &self,
         id: TaskId,
         cell: &dyn Runnable<I>,
         attempt: u32,
         buffer: &mut Vec<u8>,
-    ) -> Result<(), TaskError> {
+    ) -> Result<Option<Bytes>, TaskError> {
         let wrap = cell.header().extras().and_then(|extras| extras.wrap.lock().take());
         let mut result = None;
         let mut write = || result = Some(frames::task(buffer, id, cell, attempt, self.wire.most));
@@ -304,7 +309,7 @@ impl<I: Isolation> Desk<I> {
     pub(super) fn conclude(
         &self,
         flight: Flight<I>,
-        reply: Result<(Option<&str>, &[u8]), TaskError>,
+        reply: Result<(Option<&str>, Parcel<'_>), TaskError>,
     ) -> Outcome {
         let Entry { id, accepted_at, body } = flight.entry;
         let Body::Cell(cell) = body else { unreachable!("what is sent to a process always has a cell") };
@@ -379,7 +384,7 @@ impl<I: Isolation> Desk<I> {
     pub(super) fn say(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut frame = Vec::new();
         write(&mut frame);
-        self.out.append(&mut frame);
+        self.out.append(&mut frame, None);
         self.calls.call();
         self.wake();
     }

@@ -1,6 +1,7 @@
 //! What the pool says to a worker, as frames.
 
-use ebbtide_worker::frame::{FLAG_RESTORE, FrameType, HEADER, TooLong, begin_frame, meta, write_frame};
+use bytes::Bytes;
+use ebbtide_worker::frame::{FLAG_RESTORE, FrameType, HEADER, TooLong, begin_frame, head, meta, write_frame};
 
 use crate::task::{
     cell::Runnable,
@@ -10,14 +11,17 @@ use crate::task::{
     outcome::CancelReason,
 };
 
-/// Appends the TASK of a cell, whose body is the caller's. Gives how it ends if it cannot be written.
+/// From here on a body is sent from where it lies, if it lies in one piece.
+const LONG: usize = 64 << 10;
+
+/// Appends the TASK of a cell, whose body is the caller's. What is given is to follow it, if anything is; or how the task ends if it cannot be written.
 pub(super) fn task<I: Isolation>(
     out: &mut Vec<u8>,
     id: TaskId,
     cell: &dyn Runnable<I>,
     attempt: u32,
     most: u32,
-) -> Result<(), TaskError> {
+) -> Result<Option<Bytes>, TaskError> {
     let failed = |error: BoxError| TaskError::failed(error);
     let too_long = |error: TooLong| TaskError::failed(format!("the request cannot be sent: {error}").into());
     let (shape, content_type) = cell.looks();
@@ -37,12 +41,19 @@ pub(super) fn task<I: Isolation>(
         }
         meta.to_bytes()
     };
+    if let Some(body) = cell.in_one_piece().filter(|body| body.len() >= LONG) {
+        let head = head(FrameType::Task, 0, id.0, meta.len(), body.len(), most).map_err(too_long)?;
+        out.extend_from_slice(&head);
+        out.extend_from_slice(&meta);
+        return Ok(Some(body));
+    }
     let open = begin_frame(out, FrameType::Task, 0, id.0, &meta).map_err(too_long)?;
     if let Err(error) = cell.write(out) {
         open.abandon(out);
         return Err(failed(error));
     }
-    open.finish(out, most).map_err(too_long)
+    open.finish(out, most).map_err(too_long)?;
+    Ok(None)
 }
 
 pub(super) fn cancel(out: &mut Vec<u8>, id: TaskId, reason: &CancelReason) {

@@ -2,14 +2,16 @@
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
+use bytes::Bytes;
+
 use super::{
-    message::{Reply, Request},
+    message::{self, Reply, Request},
     process::WorkerProcess,
 };
 use crate::task::{
     context::Context,
     error::BoxError,
-    isolation::{Isolation, Job, Shape, sealed::Sealed},
+    isolation::{Isolation, Job, Parcel, Shape, sealed::Sealed},
 };
 
 /// Worker processes: tasks are requests `Q`, and what comes back is a reply `R`. From [`Pool::processes`](crate::Pool#method.processes).
@@ -51,8 +53,12 @@ impl<Q: Request, R: Reply> Job<Processes<Q, R>> for Call<Q, R> {
         self.0.write(into)
     }
 
-    fn read(&self, content_type: Option<&str>, reply: &[u8]) -> Result<R, BoxError> {
-        R::read(content_type, reply)
+    fn in_one_piece(&self) -> Option<Bytes> {
+        self.0.in_one_piece()
+    }
+
+    fn read(&self, content_type: Option<&str>, reply: Parcel<'_>) -> Result<R, BoxError> {
+        message::open(content_type, reply)
     }
 }
 
@@ -84,7 +90,7 @@ where
         self.0.write(into)
     }
 
-    fn read(&self, content_type: Option<&str>, reply: &[u8]) -> Result<Vec<R>, BoxError> {
-        Vec::<R>::read(content_type, reply)
+    fn read(&self, content_type: Option<&str>, reply: Parcel<'_>) -> Result<Vec<R>, BoxError> {
+        message::open(content_type, reply)
     }
 }

@@ -2,11 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::task::error::BoxError;
+use crate::task::{error::BoxError, isolation::Parcel};
 
-/// Bytes with a content type, for those who do not want JSON. Both a request and a reply.
+/// Bytes with a content type, for those who do not want JSON. Both a request and a reply. A clone shares the bytes, and long ones (64 KiB and more)
+/// are not copied on their way from here to the kernel, nor from there to here.
 ///
 /// ```
 /// use ebbtide::process::Raw;
@@ -17,7 +19,7 @@ use crate::task::error::BoxError;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Raw {
     content_type: Arc<str>,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 /// What may be sent to a worker process: everything that is [`Serialize`], as JSON, and [`Raw`].
@@ -30,6 +32,11 @@ pub trait Request: Send + 'static {
     /// # Errors
     /// It cannot be written: the task ends `Failed` with that error.
     fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError>;
+
+    /// The same bytes where they lie, if they are there in one piece already: long ones are then sent without being copied. Default: none.
+    fn in_one_piece(&self) -> Option<Bytes> {
+        None
+    }
 }
 
 /// What a worker process may answer: everything that is [`DeserializeOwned`], from JSON, and [`Raw`].
@@ -39,6 +46,22 @@ pub trait Reply: Sized + Send + 'static {
     /// # Errors
     /// It is something else: the task ends `Failed` with that error.
     fn read(content_type: Option<&str>, bytes: &[u8]) -> Result<Self, BoxError>;
+
+    /// Reads a long one, which came in memory of its own and may be kept. Default: [`read`](Self::read).
+    ///
+    /// # Errors
+    /// As `read`.
+    fn keep(content_type: Option<&str>, bytes: Bytes) -> Result<Self, BoxError> {
+        Self::read(content_type, &bytes)
+    }
+}
+
+/// Reads what came back.
+pub(crate) fn open<R: Reply>(content_type: Option<&str>, reply: Parcel<'_>) -> Result<R, BoxError> {
+    match reply {
+        Parcel::Short(bytes) => R::read(content_type, bytes),
+        Parcel::Long(bytes) => R::keep(content_type, bytes),
+    }
 }
 
 /// What JSON is called.
@@ -79,7 +102,7 @@ fn short<T>() -> &'static str {
 impl Raw {
     /// Bytes of a content type.
     pub fn new(content_type: impl Into<Arc<str>>, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { content_type: content_type.into(), bytes: bytes.into() }
+        Self { content_type: content_type.into(), bytes: Bytes::from(bytes.into()) }
     }
 
     /// Bytes that are JSON already. They are not looked at.
@@ -99,10 +122,10 @@ impl Raw {
         &self.bytes
     }
 
-    /// The bytes, taken out.
+    /// The bytes, taken out; copied where they are shared with a clone.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+        self.bytes.into()
     }
 }
 
@@ -115,11 +138,19 @@ impl Request for Raw {
         into.extend_from_slice(&self.bytes);
         Ok(())
     }
+
+    fn in_one_piece(&self) -> Option<Bytes> {
+        Some(self.bytes.clone())
+    }
 }
 
 impl Reply for Raw {
     fn read(content_type: Option<&str>, bytes: &[u8]) -> Result<Self, BoxError> {
         Ok(Self::new(content_type.unwrap_or(JSON), bytes))
+    }
+
+    fn keep(content_type: Option<&str>, bytes: Bytes) -> Result<Self, BoxError> {
+        Ok(Self { content_type: content_type.unwrap_or(JSON).into(), bytes })
     }
 }
 

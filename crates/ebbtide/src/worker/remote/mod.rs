@@ -36,6 +36,7 @@ pub(crate) use isolation::{Call, Chunk};
 pub use memory::Memory;
 #[cfg(not(shuttle))]
 pub use memory_caps::{MemoryCaps, memory_caps};
+pub(crate) use message::open;
 pub use message::{Raw, Reply, Request};
 pub(crate) use plan::{Plan, Snapshots, Wishes};
 pub use process::WorkerProcess;

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use ebbtide_worker::frame::{FLAG_NONE, Frame, FrameType, JSON, ids, meta};
 
 use super::{
@@ -18,8 +19,15 @@ use crate::{
     policy::LOOK,
     sync,
     task::{
-        entry::Body, error::TaskError, id::TaskId, isolation::Isolation, outcome::Outcome, panics,
-        post::Post, seat::Order, spin::Rest,
+        entry::Body,
+        error::TaskError,
+        id::TaskId,
+        isolation::{Isolation, Parcel},
+        outcome::Outcome,
+        panics,
+        post::Post,
+        seat::Order,
+        spin::Rest,
     },
     worker::{
         output::OutputSource,
@@ -230,12 +238,18 @@ impl<I: Isolation> Reader<I> {
     fn take_frames(&mut self) -> Result<(), Violation> {
         let now = Moment::now();
         loop {
-            let frame = match self.ear.decoder.next() {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return Ok(()),
-                Err(malformed) => return Err(malformed.to_string()),
+            let ended = if let Some(mut long) = self.ear.decoder.take_long() {
+                let whole = Bytes::from(long.take_bytes());
+                let body = whole.slice(long.body()..);
+                self.desk.hear(&long.frame(&whole), Some(body), now)?
+            } else {
+                match self.ear.decoder.next() {
+                    Ok(Some(frame)) => self.desk.hear(&frame, None, now)?,
+                    Ok(None) => return Ok(()),
+                    Err(malformed) => return Err(malformed.to_string()),
+                }
             };
-            if let Some(outcome) = self.desk.hear(&frame, now)? {
+            if let Some(outcome) = ended {
                 self.ended = true;
                 self.desk.worker.look_at_limits(outcome, None, &mut self.tally);
             }
@@ -379,12 +393,17 @@ impl<I: Isolation> Desk<I> {
             || self.seat().ordered() != Order::None
     }
 
-    /// One frame. Gives how a task ended, if one did.
-    fn hear(&self, frame: &Frame<'_>, now: Moment) -> Result<Option<Outcome>, Violation> {
+    /// One frame; with its body in memory of its own, if that is long. Gives how a task ended, if one did.
+    fn hear(
+        &self,
+        frame: &Frame<'_>,
+        long: Option<Bytes>,
+        now: Moment,
+    ) -> Result<Option<Outcome>, Violation> {
         let id = TaskId(frame.id);
         match frame.kind {
             FrameType::Start => self.begins(id, now)?,
-            FrameType::Result => return self.result(id, frame, now).map(Some),
+            FrameType::Result => return self.result(id, frame, long, now).map(Some),
             FrameType::Error => return self.error(id, frame, now).map(Some),
             FrameType::Returned => self.returned(frame)?,
             FrameType::State => {
@@ -432,7 +451,13 @@ impl<I: Isolation> Desk<I> {
         Ok(())
     }
 
-    fn result(&self, id: TaskId, frame: &Frame<'_>, now: Moment) -> Result<Outcome, Violation> {
+    fn result(
+        &self,
+        id: TaskId,
+        frame: &Frame<'_>,
+        long: Option<Bytes>,
+        now: Moment,
+    ) -> Result<Outcome, Violation> {
         let meta = meta::ResultMeta::read(frame.meta).map_err(|malformed| malformed.to_string())?;
         let flight = self.book.lock().flights.end(id, now)?;
         if flight.begun.is_none() {
@@ -447,7 +472,8 @@ impl<I: Isolation> Desk<I> {
         }
         self.wire.pardon(|verdict| matches!(verdict, Verdict::Task(guilty, _) if *guilty == id));
         let content_type = (meta.content_type != JSON).then_some(&*meta.content_type);
-        Ok(self.conclude(flight, Ok((content_type, frame.body))))
+        let reply = long.map_or(Parcel::Short(frame.body), Parcel::Long);
+        Ok(self.conclude(flight, Ok((content_type, reply))))
     }
 
     fn error(&self, id: TaskId, frame: &Frame<'_>, now: Moment) -> Result<Outcome, Violation> {

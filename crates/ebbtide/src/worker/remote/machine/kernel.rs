@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::IoSlice,
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::FileExt,
@@ -12,7 +13,7 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    net::{RecvFlags, SendFlags, Shutdown},
+    net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown},
 };
 
 use super::{cap::Caps, kin::Kin};
@@ -57,12 +58,18 @@ impl Socket {
     }
 
     /// Gives how many bytes it took, which may be fewer.
-    pub(crate) fn send(&self, bytes: &[u8], patience: Patience) -> Result<usize, Errno> {
+    pub(crate) fn send(&self, pieces: [&[u8]; 3], patience: Patience) -> Result<usize, Errno> {
         let flags = match patience {
             Patience::Wait => SendFlags::NOSIGNAL,
             Patience::DoNotWait => SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
         };
-        rustix::net::send(&self.0, bytes, flags)
+        match pieces {
+            [bytes, [], []] => rustix::net::send(&self.0, bytes, flags),
+            pieces => {
+                let pieces = pieces.map(IoSlice::new);
+                rustix::net::sendmsg(&self.0, &pieces, &mut SendAncillaryBuffer::default(), flags)
+            }
+        }
     }
 
     /// What is there already; 0 = the other end is closed.

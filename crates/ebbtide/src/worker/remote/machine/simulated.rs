@@ -201,7 +201,12 @@ pub(crate) fn wait(
 
 impl Socket {
     /// Gives how many bytes it took, which may be fewer.
-    pub(in crate::worker::remote) fn send(&self, bytes: &[u8], patience: Patience) -> Result<usize, Errno> {
+    pub(in crate::worker::remote) fn send(
+        &self,
+        pieces: [&[u8]; 3],
+        patience: Patience,
+    ) -> Result<usize, Errno> {
+        let bytes = &*pieces.concat();
         let mut state = self.0.state.lock();
         loop {
             if !state.theirs || !state.ours {
