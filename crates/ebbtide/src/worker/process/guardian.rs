@@ -15,8 +15,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::{Errno, read};
 use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
-    send, sendmsg, shutdown, socketpair,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags,
+    SocketType, recv, send, sendmsg, shutdown, socketpair,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -292,34 +292,43 @@ fn wait_ready(socket: &OwnedFd) -> Result<(), String> {
     }
 }
 
-/// Waits for the end of the guardian, ends what it could not, reaps it, and says why it ended.
+/// Waits for the end of the guardian, ends what it could not, reaps it, and says why it ended. The process is waited for and not the socket: whoever
+/// waits to read from that is woken each time the guardian has read a request.
 fn watch(socket: &OwnedFd, mut process: process::Child) -> String {
-    let mut reason = Vec::new();
-    let mut chunk = [0; 512];
-    loop {
-        match read(socket, &mut chunk[..]) {
-            Ok(0) => break,
-            Ok(n) => reason.extend_from_slice(&chunk[..n.min(LONGEST_REASON - reason.len())]),
-            Err(Errno::INTR) => {}
-            Err(_) => break,
-        }
-    }
     if let Some(pid) = i32::try_from(process.id()).ok().and_then(Pid::from_raw)
         && !ended_orderly(pid)
     {
         sweep::end_session(pid);
     }
+    let reason = last_words(socket);
     let how = process.wait().map(describe).unwrap_or_else(|_| "ended".to_owned());
     if reason.is_empty() { format!("it {how}") } else { String::from_utf8_lossy(&reason).into_owned() }
+}
+
+/// What the guardian wrote before it ended.
+fn last_words(socket: &OwnedFd) -> Vec<u8> {
+    let (mut reason, mut chunk) = (Vec::new(), [0; 512]);
+    loop {
+        match recv(socket, &mut chunk[..], RecvFlags::DONTWAIT) {
+            Ok((n @ 1.., _)) => reason.extend_from_slice(&chunk[..n.min(LONGEST_REASON - reason.len())]),
+            Err(Errno::INTR) => {}
+            Ok(_) | Err(_) => return reason,
+        }
+    }
 }
 
 /// Waits for the end of the guardian without reaping it: until its session is empty, its pid must not name another one. Where this
 /// process ignores SIGCHLD the kernel reaps it all the same. The number stays taken while the session has members even so; and that
 /// it be empty, and given to a new session between two looks, takes a whole round of pids in milliseconds.
 fn ended_orderly(pid: Pid) -> bool {
-    match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
-        Ok(Some(status)) => matches!(status.exit_status(), Some(serve::ORDERLY | serve::REFUSED)),
-        Ok(None) | Err(_) => false,
+    loop {
+        match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+            Err(Errno::INTR) => {}
+            Ok(Some(status)) => {
+                return matches!(status.exit_status(), Some(serve::ORDERLY | serve::REFUSED));
+            }
+            Ok(None) | Err(_) => return false,
+        }
     }
 }
 
