@@ -274,19 +274,30 @@ impl<I: Isolation> Inner<I> {
             return None;
         }
         for index in 0..self.trays.len() {
-            let other = &self.trays[index];
-            if other.lane != tray.lane || other.is_empty() {
+            let other = Arc::clone(&self.trays[index]);
+            if other.lane != tray.lane {
                 continue;
             }
-            let Unloaded { mut entries, level, started } = other.unload_half();
-            self.note_started(tray.lane, level, started);
-            while let Some(entry) = entries.pop_front() {
-                if entry.start(tray.worker) {
-                    let rest = entries.len();
-                    tray.fill(level, &mut entries, rest);
-                    self.note_started(tray.lane, level, 1);
-                    return Some(entry);
+            // Where the older half is all tombstones, whoever lives lies in the younger one.
+            while !other.is_empty() {
+                let stolen = self.steal_from(&other, tray);
+                if stolen.is_some() {
+                    return stolen;
                 }
+            }
+        }
+        None
+    }
+
+    fn steal_from(&mut self, other: &Tray<I>, tray: &Tray<I>) -> Option<Entry<I>> {
+        let Unloaded { mut entries, level, started } = other.unload_half();
+        self.note_started(tray.lane, level, started);
+        while let Some(entry) = entries.pop_front() {
+            if entry.start(tray.worker) {
+                let rest = entries.len();
+                tray.fill(level, &mut entries, rest);
+                self.note_started(tray.lane, level, 1);
+                return Some(entry);
             }
         }
         None

@@ -11,6 +11,8 @@ mod line;
 mod loom_models;
 mod room;
 mod terms;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
 mod tray;
 
 pub(crate) use lane::LaneIntake;
