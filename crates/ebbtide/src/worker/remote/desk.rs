@@ -274,8 +274,8 @@ impl<I: Isolation> Desk<I> {
     pub(super) fn arm_next(&self) {
         let next = {
             let book = self.book.lock();
-            let begun = book.flights.iter().any(|flight| flight.begun.is_some());
-            let first = book.flights.iter().next().filter(|flight| !begun && !flight.armed);
+            let idle = book.flights.none_has_begun();
+            let first = book.flights.iter().next().filter(|flight| idle && !flight.armed);
             first.and_then(|flight| match &flight.entry.body {
                 Body::Cell(cell) => Some((flight.entry.id, Arc::clone(cell))),
                 Body::Inline(_) => None,
@@ -334,8 +334,7 @@ impl<I: Isolation> Desk<I> {
         if book.shown.is_some() {
             return;
         }
-        let oldest = book.flights.iter().find(|flight| flight.begun.is_some());
-        if let Some(flight) = oldest
+        if let Some(flight) = book.flights.oldest_begun()
             && let Body::Cell(cell) = &flight.entry.body
         {
             self.seat().begin(flight.entry.id, Some(cell.header()));

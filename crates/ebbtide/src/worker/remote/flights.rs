@@ -37,6 +37,11 @@ pub(super) struct Flights<I: Isolation> {
     credits: usize,
     short: u32,
     turn: Turnover,
+    lately: Turnover,
+    /// What has been sent ahead turned out to be long together.
+    too_much: bool,
+    /// So many on the list have begun.
+    begun: usize,
     /// When the last one ended.
     ended: Moment,
     /// A RECALL that has not been answered.
@@ -47,7 +52,7 @@ pub(super) struct Flights<I: Isolation> {
     number: u64,
 }
 
-/// How long it took to run as many as may be sent ahead. Ends that are read together have no times of their own, but one for all of them.
+/// How many were run in how long. Ends that are read together have no times of their own, but one for all of them.
 #[derive(Default)]
 struct Turnover {
     tasks: usize,
@@ -67,6 +72,9 @@ impl<I: Isolation> Flights<I> {
             credits: least,
             short: 0,
             turn: Turnover::default(),
+            lately: Turnover::default(),
+            too_much: false,
+            begun: 0,
             ended: Moment::default(),
             recalling: None,
             held: false,
@@ -99,16 +107,29 @@ impl<I: Isolation> Flights<I> {
     /// Takes back what could not be sent after all.
     pub(super) fn unsend(&mut self, id: TaskId) -> Option<Flight<I>> {
         let place = self.list.iter().position(|flight| flight.entry.id == id)?;
-        self.list.remove(place)
+        let flight = self.list.remove(place)?;
+        self.begun -= usize::from(flight.begun.is_some());
+        Some(flight)
+    }
+
+    /// True if none has begun. It is known without looking at each: most of the time none of many has.
+    pub(super) fn none_has_begun(&self) -> bool {
+        self.begun == 0
+    }
+
+    /// The oldest that has begun.
+    pub(super) fn oldest_begun(&self) -> Option<&Flight<I>> {
+        if self.none_has_begun() { None } else { self.list.iter().find(|flight| flight.begun.is_some()) }
     }
 
     /// A START has come.
     pub(super) fn begin(&mut self, id: TaskId, now: Moment) -> Result<&mut Flight<I>, Wrong> {
-        match self.find(id) {
+        match self.list.iter_mut().find(|flight| flight.entry.id == id) {
             None => Err(format!("a START of task {id}, which it does not have")),
             Some(flight) if flight.begun.is_some() => Err(format!("a second START of task {id}")),
             Some(flight) => {
                 flight.begun = Some(now);
+                self.begun += 1;
                 Ok(flight)
             }
         }
@@ -117,7 +138,10 @@ impl<I: Isolation> Flights<I> {
     /// Those of which it turns out that they have begun, although their START could not be read.
     pub(super) fn begin_those(&mut self, began: impl Fn(TaskId) -> bool, now: Moment) {
         let unbegun = self.list.iter_mut().filter(|flight| flight.begun.is_none());
-        unbegun.filter(|flight| began(flight.entry.id)).for_each(|flight| flight.begun = Some(now));
+        for flight in unbegun.filter(|flight| began(flight.entry.id)) {
+            flight.begun = Some(now);
+            self.begun += 1;
+        }
     }
 
     /// An end has come. Learns how long tasks are.
@@ -131,6 +155,7 @@ impl<I: Isolation> Flights<I> {
             }
             let took = now.since(*begun);
             self.learn(took);
+            self.look_ahead(took);
         }
         (self.ended, self.held) = (now, false);
         Ok(flight)
@@ -158,10 +183,24 @@ impl<I: Isolation> Flights<I> {
         }
     }
 
+    /// Looks now and then how long what is sent ahead would take if it were like the last ones. One that is late does not count for much: its worker
+    /// may only have had no core.
+    fn look_ahead(&mut self, took: Duration) {
+        self.too_much &= self.many_wait();
+        self.lately.tasks += 1;
+        self.lately.took += took;
+        if self.lately.took >= BLOCKED {
+            let Turnover { tasks, took } = std::mem::take(&mut self.lately);
+            let at_a_time = self.least.max(1);
+            self.too_much = took.as_nanos() * self.list.len() as u128
+                >= (2 * BLOCKED).as_nanos() * (tasks * at_a_time) as u128;
+        }
+    }
+
     /// A RECALL is to be sent, if anything has not begun and none is under way; its number.
     pub(super) fn recall(&mut self) -> Option<u64> {
-        self.credits = self.least;
-        if self.recalling.is_some() || self.list.iter().all(|flight| flight.begun.is_some()) {
+        (self.credits, self.too_much) = (self.least, false);
+        if self.recalling.is_some() || self.begun == self.list.len() {
             return None;
         }
         self.number += 1;
@@ -169,11 +208,18 @@ impl<I: Isolation> Flights<I> {
         self.recalling
     }
 
-    /// True if something has waited for a while behind a task that has run for long.
+    /// True if something has waited for a while behind a task that has run for long, or more than a few wait for those before them, which are not
+    /// short together.
     pub(super) fn is_blocked(&self, now: Moment) -> bool {
         let long = |flight: &Flight<I>| flight.begun.is_some_and(|begun| now.since(begun) >= BLOCKED);
         let late = |flight: &Flight<I>| flight.begun.is_none() && now.since(flight.sent) >= BLOCKED;
-        self.recalling.is_none() && self.list.iter().any(long) && self.list.iter().any(late)
+        let blocked = || self.begun > 0 && self.list.iter().any(long) && self.list.iter().any(late);
+        self.recalling.is_none() && (self.too_much && self.many_wait() || blocked())
+    }
+
+    /// More have not begun than are sent ahead of tasks that are only short one by one.
+    fn many_wait(&self) -> bool {
+        self.list.len() - self.begun > FEW.max(self.least)
     }
 
     /// Whoever was held may get more: it may run several at a time, and only have been slow to begin. True if it was.
@@ -183,7 +229,7 @@ impl<I: Isolation> Flights<I> {
 
     /// True if something was sent and has not begun.
     pub(super) fn has_waiting(&self) -> bool {
-        self.list.len() > 1 && self.list.iter().any(|flight| flight.begun.is_none())
+        self.list.len() > 1 && self.begun < self.list.len()
     }
 
     /// The answer to a RECALL has come: gives what comes back.
@@ -220,7 +266,7 @@ impl<I: Isolation> Flights<I> {
 
     /// Everything that is under way, for the worker is no more.
     pub(super) fn take_all(&mut self) -> Vec<Flight<I>> {
-        self.recalling = None;
+        (self.recalling, self.begun) = (None, 0);
         self.list.drain(..).collect()
     }
 }
@@ -313,6 +359,55 @@ mod tests {
         assert!((17..=26).contains(&slower[3]), "40 µs each: {slower:?}");
         assert_eq!([990; 8].map(|took| turn(&mut flights, 16, took)).last(), Some(&16));
         assert_eq!(turn(&mut flights, 1, 1_000), 1, "one that is long itself");
+    }
+
+    /// 256 have been sent, for those before were short.
+    fn many() -> Flights<Stateless> {
+        let mut flights = Flights::new(1, 256);
+        let _ = run(&mut flights, &[1; 600], 0);
+        assert_eq!(flights.room(usize::MAX), 256);
+        (1_000_000..1_000_256).for_each(|number| flights.send(flight(number, at(2_000))));
+        flights
+    }
+
+    /// After how many ends the others are called back, if they are: so many at a time take so long.
+    fn called_back_after(took: impl Fn(usize) -> u64, at_a_time: usize) -> Option<usize> {
+        let (mut flights, mut now) = (many(), 2_000);
+        let numbers: Vec<_> = (1_000_000..1_000_256).map(TaskId).collect();
+        for (turn, batch) in numbers.chunks(at_a_time).enumerate() {
+            now += took(turn);
+            for &id in batch {
+                let _ = flights.begin(id, at(now)).expect("it was sent");
+                let _ = flights.end(id, at(now)).expect("it has begun");
+            }
+            if flights.is_blocked(at(now)) {
+                assert!(flights.recall().is_some());
+                return Some((turn + 1) * at_a_time);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn many_that_turn_out_long_together_do_not_wait_for_each_other() {
+        assert!(called_back_after(|_| 4_900, 1).is_some_and(|ends| ends <= 3), "none of them is blocked");
+        assert!(called_back_after(|_| 900, 1).is_some_and(|ends| ends <= 12), "each is short");
+        assert!(called_back_after(|_| 200, 1).is_some_and(|ends| ends <= 50));
+        assert_eq!(called_back_after(|_| 4, 1), None);
+        assert_eq!(called_back_after(|_| 64, 16), None);
+        assert_eq!(
+            called_back_after(|turn| if turn == 100 { 3_000 } else { 4 }, 1),
+            None,
+            "one that was late"
+        );
+        assert_eq!(called_back_after(|_| 9_000, 256), None, "nothing is left to be called back");
+        let mut flights = many();
+        for number in 1_000_000..1_000_256 {
+            let _ = flights.begin(TaskId(number), at(9_000)).expect("it was sent");
+            let _ = flights.end(TaskId(number), at(9_000)).expect("it has begun");
+        }
+        (1..20).for_each(|number| flights.send(flight(number, at(9_000))));
+        assert!(!flights.is_blocked(at(9_000)), "those before are over, however long they took");
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl<I: Isolation> Post for Desk<I> {
                 self.wire.kill(Verdict::Aborted);
                 return Force::Applied;
             };
-            let somebody = book.flights.iter().any(|flight| flight.begun.is_some());
+            let somebody = !book.flights.none_has_begun();
             match book.flights.find(task) {
                 None => return Force::Applied,
                 Some(flight) if flight.begun.is_none() && somebody => return Force::NotBegun,
