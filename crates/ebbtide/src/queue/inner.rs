@@ -242,8 +242,8 @@ impl<I: Isolation> Inner<I> {
     pub(super) fn next(&mut self, tray: &Tray<I>) -> Option<Entry<I>> {
         self.settle(tray);
         let lane = self.lane(tray.lane)?;
+        tray.set_each(lane.live() / lane.trays.max(1));
         if let Some((level, entry)) = lane.pop(tray.worker) {
-            tray.set_each(lane.live() / lane.trays.max(1));
             self.counts.started += 1;
             self.refill(tray, level);
             return Some(entry);
