@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
+
 use super::series::{Series, cancelled};
 use crate::{
     pool::JobEnd,
@@ -30,6 +32,7 @@ pub(crate) type Letters = Arc<dyn Fn() -> Arc<dyn Letter> + Send + Sync>;
 pub(crate) trait Letter: Send + Sync {
     fn content_type(&self) -> Option<Arc<str>>;
     fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError>;
+    fn in_one_piece(&self) -> Option<Bytes>;
     fn read(&self, content_type: Option<&str>, reply: Parcel<'_>) -> Ends;
 }
 
@@ -129,6 +132,10 @@ impl<I: Isolation> Job<I> for Run<I> {
         self.letter().ok_or("it has nothing to send")?.write(into)
     }
 
+    fn in_one_piece(&self) -> Option<Bytes> {
+        self.letter()?.in_one_piece()
+    }
+
     fn read(&self, content_type: Option<&str>, reply: Parcel<'_>) -> Ends {
         self.letter().ok_or("it has sent nothing")?.read(content_type, reply)
     }
@@ -174,6 +181,10 @@ impl<I: Isolation> Job<I> for Unstarted<I> {
 
     fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError> {
         self.letter().ok_or("a closure cannot leave its process")?.write(into)
+    }
+
+    fn in_one_piece(&self) -> Option<Bytes> {
+        self.letter()?.in_one_piece()
     }
 
     fn read(&self, content_type: Option<&str>, reply: Parcel<'_>) -> Ends {

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{
     body::{Body, Ends, Letter},
     face::{Later, Schedule},
@@ -38,6 +40,10 @@ where
 
     fn write(&self, into: &mut Vec<u8>) -> Result<(), BoxError> {
         self.request.lock().write(into)
+    }
+
+    fn in_one_piece(&self) -> Option<Bytes> {
+        self.request.lock().in_one_piece()
     }
 
     fn read(&self, content_type: Option<&str>, reply: Parcel<'_>) -> Ends {
@@ -106,5 +112,21 @@ impl<Q: Request, R: Reply> Later<Processes<Q, R>> {
             };
             Body::Letter(Arc::new(Sent { request: Mutex::new(request), deliver }))
         })
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::{schedule::body::Unstarted, task::isolation::Job as _, worker::remote::Raw};
+
+    #[test]
+    fn a_long_body_is_not_copied_for_a_job_either() {
+        let bytes = vec![7; 1 << 20];
+        let lies = bytes.as_ptr();
+        let request = Mutex::new(Raw::new("image/png", bytes));
+        let sent = Sent { request, deliver: |_: Option<&str>, _: Parcel<'_>| Ok(()) };
+        let run = Unstarted::<Processes<Raw, Raw>>(Body::Letter(Arc::new(sent)));
+        assert_eq!(run.in_one_piece().map(|body| body.as_ptr()), Some(lies));
     }
 }

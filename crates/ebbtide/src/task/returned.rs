@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use bytes::Bytes;
+
 use super::{
     context::Context,
     entry::{Body, Entry},
@@ -81,6 +83,13 @@ impl<I: Isolation> Job<I> for Returned<I> {
         match self.entry.as_ref().map(|entry| &entry.body) {
             Some(Body::Cell(cell)) => cell.write(into),
             _ => Err("a closure cannot leave its process".into()),
+        }
+    }
+
+    fn in_one_piece(&self) -> Option<Bytes> {
+        match &self.entry.as_ref()?.body {
+            Body::Cell(cell) => cell.in_one_piece(),
+            Body::Inline(_) => None,
         }
     }
 

@@ -247,7 +247,12 @@ impl<I: Isolation> Desk<I> {
     ) -> Result<Option<Bytes>, TaskError> {
         let wrap = cell.header().extras().and_then(|extras| extras.wrap.lock().take());
         let mut result = None;
-        let mut write = || result = Some(frames::task(buffer, id, cell, attempt, self.wire.most));
+        // Once, whatever a decorator does: a second head would stand where the body of the first one has to follow.
+        let mut write = || {
+            if result.is_none() {
+                result = Some(frames::task(buffer, id, cell, attempt, self.wire.most));
+            }
+        };
         let done = panics::quietly(|| match wrap {
             None => write(),
             Some(wrap) => wrap(&mut write),

@@ -100,9 +100,50 @@ fn plain(out: &mut Vec<u8>, kind: FrameType, flags: u8, id: u64, meta: &[u8], bo
     debug_assert!(written.is_ok(), "{kind:?}: a small frame fits");
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
-    use super::*;
+    use ebbtide_worker::frame::Decoder;
+
+    use super::{
+        super::{Call, Processes, Raw},
+        *,
+    };
+    use crate::{
+        policy::Priority,
+        task::{cell::TaskCell, gate::HomeId, header::Header},
+    };
+
+    /// The frame of a request, and how much of it is not copied; or why it cannot be sent.
+    fn written(request: Raw, most: u32) -> Result<(Vec<u8>, usize), TaskError> {
+        let header = Header::new(HomeId::unique(), Priority::Normal, None);
+        let cell = TaskCell::<Processes<Raw, Raw>, _>::new(header, Call::new(request));
+        let mut out = Vec::new();
+        let body = task(&mut out, TaskId(7), &*cell, 1, most)?.unwrap_or_default();
+        let there = body.len();
+        out.extend_from_slice(&body);
+        Ok((out, there))
+    }
+
+    #[test]
+    fn a_long_body_makes_the_same_frame_and_has_the_same_limit_as_a_short_one() {
+        for (length, there) in [(LONG - 1, 0), (LONG, LONG)] {
+            let request = || Raw::new("image/png", vec![7; length]);
+            let (frame, whole) = written(request(), u32::MAX).expect("it fits");
+            assert_eq!(whole, there);
+            let mut decoder = Decoder::with_limit(u32::MAX);
+            decoder.space()[..HEADER].copy_from_slice(&frame[..HEADER]);
+            decoder.filled(HEADER);
+            decoder.space()[..frame.len() - HEADER].copy_from_slice(&frame[HEADER..]);
+            decoder.filled(frame.len() - HEADER);
+            let read = decoder.next().expect("it is a frame").expect("it is whole");
+            let meta = meta::TaskMeta::read(read.meta).expect("it has a content type");
+            assert_eq!((read.id, read.body, &*meta.content_type), (7, request().bytes(), "image/png"));
+            let len = u32::try_from(frame.len()).expect("it is short") - 4;
+            assert!(written(request(), len).is_ok());
+            let error = written(request(), len - 1).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("cannot be sent"), "{error}");
+        }
+    }
 
     #[test]
     fn a_start_is_found_wherever_it_is_and_only_that_of_its_task() {
