@@ -49,7 +49,8 @@ pub(crate) struct WorkerArgs {
     #[arg(long, value_name = "D", value_parser = positive_duration, requires = "worker")]
     pub(crate) max_age: Option<Duration>,
 
-    /// How many short tasks may be at a worker ahead of the one it runs; they are called back at a stop
+    /// How many short tasks may be at a worker ahead of the one it runs; they are called back at a stop. As many lines are read ahead
+    /// for each worker, unless --queue says otherwise
     #[arg(long, value_name = "N", value_parser = few, default_value = "16", requires = "worker")]
     pub(crate) credits: usize,
 

@@ -136,6 +136,7 @@ pub use worker::process::{self, init};
 #[cfg(all(target_os = "linux", not(loom)))]
 pub use worker::remote::{Memory, Processes, WorkerCommand};
 
+pub use bytes::Bytes;
 pub use bytesize::ByteSize;
 
 #[cfg(feature = "tokio")]

@@ -319,6 +319,14 @@ impl<I: Isolation> Inner<I> {
         self.note_started(tray.lane, level, started);
     }
 
+    /// Writes down what a worker started from its tray, if it has one still; else that was done when it lost it.
+    pub(super) fn settle_of(&mut self, worker: WorkerId) {
+        let tray = self.trays.iter().find(|tray| tray.worker == worker).cloned();
+        if let Some(tray) = tray {
+            self.settle(&tray);
+        }
+    }
+
     /// After this the books are exact.
     pub(super) fn settle_all(&mut self) {
         for index in 0..self.trays.len() {

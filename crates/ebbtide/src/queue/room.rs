@@ -233,9 +233,9 @@ impl<I: Isolation> Queue<I> {
     pub(crate) fn give_back(&self, entry: Entry<I>) -> Result<Effect, (Entry<I>, NotTaken)> {
         let mut inner = self.lock();
         let mut effect = Effect::default();
-        // Its start may have been from a tray, and not be counted yet.
-        inner.settle_all();
         let Body::Cell(cell) = &entry.body else { return Err((entry, NotTaken::Stopped)) };
+        // Its start may have been from a tray, and not be counted yet.
+        inner.settle_of(cell.header().worker());
         let place = cell.header().place();
         if let Intake::Closed(RejectReason::Broken(cause)) = &inner.intake {
             let cause = Arc::clone(cause);

@@ -7,6 +7,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::{
     clock::Moment,
+    sync::IN_A_MODEL,
     task::{entry::Entry, id::TaskId, isolation::Isolation},
 };
 
@@ -15,7 +16,7 @@ const SHORT: Duration = Duration::from_millis(1);
 /// So many short ones in a row, and more are sent ahead.
 const IN_A_ROW: u32 = 4;
 /// So many are sent ahead while tasks are short; more only while all of them together are.
-const FEW: usize = 16;
+const FEW: usize = if IN_A_MODEL { 2 } else { 16 };
 /// What has been sent behind one that has run for so long is called back.
 const BLOCKED: Duration = Duration::from_millis(5);
 
