@@ -77,7 +77,7 @@ fn the_lateness_of_a_job_is_measured_where_there_are_schedules() {
 fn worker_processes_race_and_targets_are_judged() {
     let dir = tempfile::tempdir().unwrap();
     let json = dir.path().join("race.json");
-    let names = ["ebbtide", "ebbtide, 256 credits"].map(|name| ["--contender", name]).concat();
+    let names = ["--contender", "ebbtide"];
     let what = ["--only", "process-rust", "--quick", "--rounds", "1", "--json", json.to_str().unwrap()];
     for command in ["processes", "peers"] {
         let output = benches(command, &[&names[..], &what[..]].concat());
@@ -87,10 +87,10 @@ fn worker_processes_race_and_targets_are_judged() {
         assert_eq!(results["absent"].as_array().map(Vec::len), Some(0), "{printed}");
         let rows = results["rows"].as_array().unwrap();
         let scenarios: Vec<_> = rows.iter().map(|row| row["scenario"].as_str().unwrap()).collect();
-        assert_eq!(scenarios, ["process-rust", "process-rust", "process-rust-cpu", "process-rust-cpu"]);
+        assert_eq!(scenarios, ["process-rust", "process-rust-cpu"]);
         assert!(rows.iter().all(|row| row["median_ns"].as_f64().unwrap() > 0.0), "{printed}");
         let targets = results["targets"].as_array().unwrap();
-        assert!(targets.len() == 2 && targets.iter().all(|target| target["met"].is_boolean()), "{printed}");
+        assert!(targets.len() == 1 && targets.iter().all(|target| target["met"].is_boolean()), "{printed}");
         assert!(printed.contains("target: at most"), "{printed}");
     }
 }

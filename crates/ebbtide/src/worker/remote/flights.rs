@@ -7,7 +7,6 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::{
     clock::Moment,
-    sync::IN_A_MODEL,
     task::{entry::Entry, id::TaskId, isolation::Isolation},
 };
 
@@ -16,7 +15,7 @@ const SHORT: Duration = Duration::from_millis(1);
 /// So many short ones in a row, and more are sent ahead.
 const IN_A_ROW: u32 = 4;
 /// So many are sent ahead while tasks are short; more only while all of them together are.
-const FEW: usize = if IN_A_MODEL { 2 } else { 16 };
+const FEW: usize = if cfg!(any(shuttle, loom)) { 2 } else { 16 };
 /// What has been sent behind one that has run for so long is called back.
 const BLOCKED: Duration = Duration::from_millis(5);
 
@@ -214,7 +213,7 @@ impl<I: Isolation> Flights<I> {
     pub(super) fn is_blocked(&self, now: Moment) -> bool {
         let long = |flight: &Flight<I>| flight.begun.is_some_and(|begun| now.since(begun) >= BLOCKED);
         let late = |flight: &Flight<I>| flight.begun.is_none() && now.since(flight.sent) >= BLOCKED;
-        let blocked = || self.begun > 0 && self.list.iter().any(long) && self.list.iter().any(late);
+        let blocked = || !self.none_has_begun() && self.list.iter().any(long) && self.list.iter().any(late);
         self.recalling.is_none() && (self.too_much && self.many_wait() || blocked())
     }
 
@@ -363,8 +362,8 @@ mod tests {
     }
 
     /// 256 have been sent, for those before were short.
-    fn many() -> Flights<Stateless> {
-        let mut flights = Flights::new(1, 256);
+    fn many(least: usize) -> Flights<Stateless> {
+        let mut flights = Flights::new(least, 256);
         let _ = run(&mut flights, &[1; 600], 0);
         assert_eq!(flights.room(usize::MAX), 256);
         (1_000_000..1_000_256).for_each(|number| flights.send(flight(number, at(2_000))));
@@ -373,7 +372,15 @@ mod tests {
 
     /// After how many ends the others are called back, if they are: so many at a time take so long.
     fn called_back_after(took: impl Fn(usize) -> u64, at_a_time: usize) -> Option<usize> {
-        let (mut flights, mut now) = (many(), 2_000);
+        called_back(&mut many(1), took, at_a_time)
+    }
+
+    fn called_back(
+        flights: &mut Flights<Stateless>,
+        took: impl Fn(usize) -> u64,
+        at_a_time: usize,
+    ) -> Option<usize> {
+        let mut now = 2_000;
         let numbers: Vec<_> = (1_000_000..1_000_256).map(TaskId).collect();
         for (turn, batch) in numbers.chunks(at_a_time).enumerate() {
             now += took(turn);
@@ -401,14 +408,50 @@ mod tests {
             None,
             "one that was late"
         );
+        assert_eq!(called_back_after(|_| 30, 1), None, "7 ms in all");
+        let hundred = |least| called_back(&mut many(least), |_| 100, 1);
+        assert_eq!((hundred(1).is_some(), hundred(4)), (true, None), "four of them run at a time");
         assert_eq!(called_back_after(|_| 9_000, 256), None, "nothing is left to be called back");
-        let mut flights = many();
+        let mut flights = many(1);
         for number in 1_000_000..1_000_256 {
             let _ = flights.begin(TaskId(number), at(9_000)).expect("it was sent");
             let _ = flights.end(TaskId(number), at(9_000)).expect("it has begun");
         }
         (1..20).for_each(|number| flights.send(flight(number, at(9_000))));
         assert!(!flights.is_blocked(at(9_000)), "those before are over, however long they took");
+    }
+
+    /// So many are left of those that were sent, after two that took long together.
+    fn left(count: u64) -> Flights<Stateless> {
+        let mut flights = flights(0..count + 2);
+        for (number, end) in [(0, 4_900), (1, 9_800)] {
+            let _ = flights.begin(TaskId(number), at(end)).expect("it was sent");
+            let _ = flights.end(TaskId(number), at(end)).expect("it has begun");
+        }
+        flights
+    }
+
+    #[test]
+    fn a_few_that_wait_are_left_where_they_are() {
+        let now = at(9_800);
+        assert!(left(17).is_blocked(now));
+        assert!(!left(16).is_blocked(now));
+        let mut flights = left(17);
+        let _ = flights.begin(TaskId(2), now).expect("it was sent");
+        assert!(!flights.is_blocked(now), "one of them has begun");
+    }
+
+    #[test]
+    fn it_is_known_who_has_begun() {
+        let mut flights = flights([1, 2, 3]);
+        let oldest = |flights: &Flights<Stateless>| flights.oldest_begun().map(|flight| flight.entry.id.0);
+        assert_eq!((flights.none_has_begun(), oldest(&flights)), (true, None));
+        let _ = flights.begin(TaskId(2), at(1)).expect("it was sent");
+        assert_eq!((flights.none_has_begun(), oldest(&flights)), (false, Some(2)));
+        flights.begin_those(|id| id != TaskId(2), at(2));
+        assert_eq!((flights.recall(), oldest(&flights)), (None, Some(1)), "all have begun");
+        assert_eq!(flights.take_all().len(), 3);
+        assert_eq!((flights.none_has_begun(), oldest(&flights)), (true, None));
     }
 
     #[test]
