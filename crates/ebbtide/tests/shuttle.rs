@@ -494,17 +494,24 @@ fn a_task_that_waits_for_one_behind_it_on_the_tray_is_helped() {
 fn a_chain_of_tasks_that_wait_finds_every_worker() {
     explore(|| {
         let pool = builder(3, 3).queue(16).build().expect("valid");
-        pool.execute(|_| ()).expect("room");
+        // Whoever takes the first of these, with the others behind it, learns that tasks are short.
+        pool.pause();
+        let short: Vec<_> = (0..4).map(|_| pool.submit(|_| ()).expect("room")).collect();
+        pool.resume();
+        short.into_iter().for_each(|handle| handle.wait().expect("completed"));
+        pool.pause();
         let (say, hear) = mpsc::channel();
         let (pass, last) = mpsc::channel();
-        pool.execute(move |_| drop(hear.recv())).expect("room");
+        let first = pool.submit(move |_| drop(hear.recv())).expect("room");
         pool.execute(move |_| {
             let _ = last.recv();
             let _ = say.send(());
         })
         .expect("room");
         pool.execute(move |_| drop(pass.send(()))).expect("room");
-        assert_eq!(finish(&pool, Shutdown::drain()).outcomes.completed, 4);
+        pool.resume();
+        first.wait().expect("completed");
+        assert_eq!(finish(&pool, Shutdown::drain()).outcomes.completed, 7);
     });
 }
 
