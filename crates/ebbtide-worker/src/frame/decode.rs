@@ -93,8 +93,7 @@ impl Decoder {
             return Ok(None);
         }
         self.start += header.total;
-        let (meta, body) = held[HEADER..header.total].split_at(header.meta_len);
-        Ok(Some(Frame { kind: header.kind, flags: header.flags, id: header.id, meta, body }))
+        Ok(Some(header.frame(held)))
     }
 
     /// The next whole frame with the memory it lies in, if it is long and alone in there: 64 KiB or more, in memory that was made for it. Then it
@@ -109,9 +108,7 @@ impl Decoder {
             return None;
         }
         (self.start, self.end) = (0, 0);
-        let bytes = std::mem::take(&mut self.buffer);
-        let (kind, flags, id) = (header.kind, header.flags, header.id);
-        Some(LongFrame { kind, flags, id, bytes, body: HEADER + header.meta_len })
+        Some(LongFrame { header, bytes: std::mem::take(&mut self.buffer) })
     }
 
     /// Bytes that came and were not taken. Not 0 at the end of a stream = it ended within a frame.
@@ -197,11 +194,8 @@ impl Decoder {
 /// A long frame that owns its memory, from [`Decoder::take_long`].
 #[derive(Debug)]
 pub struct LongFrame {
-    kind: FrameType,
-    flags: u8,
-    id: u64,
+    header: Header,
     bytes: Vec<u8>,
-    body: usize,
 }
 
 impl LongFrame {
@@ -210,10 +204,10 @@ impl LongFrame {
         std::mem::take(&mut self.bytes)
     }
 
-    /// Where its body begins.
+    /// Where in its bytes the body begins.
     #[must_use]
     pub fn body(&self) -> usize {
-        self.body
+        HEADER + self.header.meta_len
     }
 
     /// The frame in its bytes.
@@ -222,11 +216,11 @@ impl LongFrame {
     /// If they are not all there.
     #[must_use]
     pub fn frame<'b>(&self, bytes: &'b [u8]) -> Frame<'b> {
-        let (meta, body) = (&bytes[HEADER..self.body], &bytes[self.body..]);
-        Frame { kind: self.kind, flags: self.flags, id: self.id, meta, body }
+        self.header.frame(bytes)
     }
 }
 
+#[derive(Debug)]
 struct Header {
     kind: FrameType,
     flags: u8,
@@ -234,6 +228,15 @@ struct Header {
     /// Bytes of the frame, all included.
     total: usize,
     meta_len: usize,
+}
+
+impl Header {
+    /// The frame of which this is the head, at the beginning of these bytes.
+    #[inline]
+    fn frame<'b>(&self, bytes: &'b [u8]) -> Frame<'b> {
+        let (meta, body) = bytes[HEADER..self.total].split_at(self.meta_len);
+        Frame { kind: self.kind, flags: self.flags, id: self.id, meta, body }
+    }
 }
 
 #[inline]

@@ -122,7 +122,8 @@ impl Raw {
         &self.bytes
     }
 
-    /// The bytes, taken out; copied where they are shared with a clone.
+    /// The bytes, taken out. Copied where a clone shares them, and moved to the front of their memory or copied where they are a long reply: who
+    /// only looks at them calls [`bytes`](Self::bytes).
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes.into()
@@ -157,5 +158,23 @@ impl Reply for Raw {
 impl fmt::Debug for Raw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Raw({}, {} bytes)", self.content_type, self.bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_and_a_long_reply_lie_where_they_lay() {
+        let raw = Raw::new("image/png", vec![7; 100_000]);
+        let lies = raw.bytes().as_ptr();
+        assert_eq!(raw.clone().bytes().as_ptr(), lies);
+        let sent = raw.in_one_piece().expect("it is in one piece");
+        let reply: Raw = open(Some("image/png"), Parcel::Long(sent)).expect("bytes are bytes");
+        assert_eq!((reply.bytes().as_ptr(), &reply), (lies, &raw));
+        assert_eq!(reply.into_bytes(), raw.clone().into_bytes(), "a copy, for they are shared");
+        let bytes = raw.into_bytes();
+        assert_eq!(bytes.as_ptr(), lies, "nobody else has them any more");
     }
 }
