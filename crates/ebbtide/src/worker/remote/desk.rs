@@ -384,11 +384,13 @@ impl<I: Isolation> Desk<I> {
         cell.header().reason().or_else(aborted)
     }
 
-    /// Adds a frame, to be sent by whoever comes by; the driver is woken to be that.
+    /// Sends a frame, at once if the socket takes it: what was sent ahead and is cancelled must not begin because the driver has not been
+    /// on a core meanwhile. What is left is the driver's.
     pub(super) fn say(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut frame = Vec::new();
         write(&mut frame);
         self.out.append(&mut frame, None);
+        let _ = self.flush(Patience::DoNotWait);
         self.calls.call();
         self.wake();
     }
