@@ -55,6 +55,12 @@ impl Decoder {
 
     /// Where the next read goes. Never empty; at least the whole rest of a frame whose length is known.
     pub fn space(&mut self) -> &mut [u8] {
+        self.space_from(|_| None)
+    }
+
+    /// The same; memory for a long frame, of so many bytes, is taken from `memory` where it has some, whatever is in there. Most of what long
+    /// frames cost is memory that is new to the process.
+    pub fn space_from(&mut self, memory: impl FnOnce(usize) -> Option<Vec<u8>>) -> &mut [u8] {
         let held = self.end - self.start;
         if held == 0 {
             (self.start, self.end) = (0, 0);
@@ -62,7 +68,7 @@ impl Decoder {
         let wanted = self.wanted();
         self.shrink(wanted);
         if self.buffer.len() - self.start < wanted {
-            self.make_room(wanted);
+            self.make_room(wanted, memory);
         }
         &mut self.buffer[self.end..]
     }
@@ -165,27 +171,26 @@ impl Decoder {
         }
         self.quiet += 1;
         if self.buffer.len() > KEPT || self.quiet >= QUIET {
-            self.replace(USUAL);
+            self.replace(vec![0; USUAL]);
         }
     }
 
-    fn make_room(&mut self, wanted: usize) {
+    fn make_room(&mut self, wanted: usize, memory: impl FnOnce(usize) -> Option<Vec<u8>>) {
         let held = self.end - self.start;
         // Moved to the front only if that is no more than was consumed since the last time: so it is paid for.
         if wanted <= self.buffer.len() && held <= self.start {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, held);
-        } else if wanted > held + LEAST {
-            self.replace(wanted.max(USUAL));
         } else {
-            self.replace((2 * held).max(wanted).max(USUAL));
+            let rest_of_a_frame = wanted > held + LEAST;
+            let length = if rest_of_a_frame { wanted } else { (2 * held).max(wanted) }.max(USUAL);
+            let memory = if length > USUAL { memory(length) } else { None };
+            self.replace(memory.map_or_else(|| vec![0; length], |memory| resized(memory, length)));
         }
     }
 
-    /// A fresh buffer, zeroed by the allocator, which for long ones is the kernel and costs nothing before the bytes come.
-    fn replace(&mut self, length: usize) {
+    fn replace(&mut self, mut buffer: Vec<u8>) {
         let held = self.end - self.start;
-        let mut buffer = vec![0; length];
         buffer[..held].copy_from_slice(&self.buffer[self.start..self.end]);
         (self.buffer, self.start, self.end, self.quiet) = (buffer, 0, held, 0);
     }
@@ -237,6 +242,11 @@ impl Header {
         let (meta, body) = bytes[HEADER..self.total].split_at(self.meta_len);
         Frame { kind: self.kind, flags: self.flags, id: self.id, meta, body }
     }
+}
+
+fn resized(mut memory: Vec<u8>, length: usize) -> Vec<u8> {
+    memory.resize(length, 0);
+    memory
 }
 
 #[inline]
@@ -363,6 +373,39 @@ mod tests {
             assert_eq!(decoder.pending(), 0);
             let reads = (1..100).find(|_| decoder.space().len() == USUAL);
             assert_eq!(reads, Some(if at_once { 1 } else { QUIET.into() }));
+        }
+    }
+
+    #[test]
+    fn a_long_frame_lies_in_memory_that_is_given_for_it_and_short_ones_ask_for_none() {
+        let mut bytes = Vec::new();
+        write_frame(&mut bytes, FrameType::Task, 0, 1, b"", &[7; 200 << 10]).unwrap();
+        let total = bytes.len();
+        write_frame(&mut bytes, FrameType::Ping, 0, 2, b"", b"").unwrap();
+        for given in [total + 5, total, total - 1, 0] {
+            let mut old = vec![9; given];
+            old.shrink_to_fit();
+            let (lies, mut spare, mut asked) = (old.as_ptr(), Some(old), Vec::new());
+            let (mut decoder, mut rest, mut ids) = (Decoder::new(), &bytes[..], Vec::new());
+            while !rest.is_empty() {
+                let space = decoder.space_from(|length| {
+                    asked.push(length);
+                    spare.take()
+                });
+                let n = space.len().min(rest.len()).min(1000);
+                space[..n].copy_from_slice(&rest[..n]);
+                decoder.filled(n);
+                rest = &rest[n..];
+                if let Some(mut long) = decoder.take_long() {
+                    let memory = long.take_bytes();
+                    assert_eq!(memory.as_ptr() == lies, given >= total, "{given}");
+                    assert!(memory == bytes[..total], "what was in there before is not seen");
+                    ids.push(long.frame(&memory).id);
+                } else if let Some(frame) = decoder.next().unwrap() {
+                    ids.push(frame.id);
+                }
+            }
+            assert_eq!((asked, ids), (vec![total], vec![1, 2]));
         }
     }
 

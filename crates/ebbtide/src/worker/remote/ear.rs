@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use ebbtide_worker::frame::Decoder;
+use bytes::Bytes;
+use ebbtide_worker::frame::{Decoder, LongFrame};
 use rustix::io::Errno;
 
 use super::{
+    lent::Lender,
     machine::{self, Pipe},
     process::Wire,
 };
@@ -22,6 +24,7 @@ pub(super) const CUT: char = '…';
 
 pub(super) struct Ear {
     pub(super) decoder: Decoder,
+    lender: Lender,
     outputs: [Option<Output>; 2],
     chunk: Vec<u8>,
 }
@@ -51,6 +54,7 @@ impl Ear {
         let output = |pipe, source| Some(Output { pipe, source, begun: Vec::new(), cut: false });
         Self {
             decoder: Decoder::with_limit(most),
+            lender: Lender::default(),
             outputs: [output(stdout, OutputSource::Stdout), output(stderr, OutputSource::Stderr)],
             chunk: Vec::new(),
         }
@@ -78,6 +82,13 @@ impl Ear {
         self.receive(wire, false)
     }
 
+    /// The next frame, if it is long and came whole; its memory may be kept, and comes back when nobody does.
+    pub(super) fn take_long(&mut self) -> Option<(LongFrame, Bytes)> {
+        let mut long = self.decoder.take_long()?;
+        let memory = long.take_bytes();
+        Some((long, self.lender.lend(memory)))
+    }
+
     /// After a fault, and the end of the process: all that came behind it.
     pub(super) fn rest(&mut self, wire: &Wire) -> &[u8] {
         while self.decoder.pending() < REST && self.receive(wire, true) != Heard::End {}
@@ -85,7 +96,8 @@ impl Ear {
     }
 
     fn receive(&mut self, wire: &Wire, ended: bool) -> Heard {
-        match wire.socket.receive(self.decoder.space()) {
+        let space = self.lender.watch(|memory| self.decoder.space_from(memory));
+        match wire.socket.receive(space) {
             Ok(0) => Heard::End,
             Ok(n) => {
                 self.decoder.filled(n);

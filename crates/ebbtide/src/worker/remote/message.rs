@@ -122,8 +122,8 @@ impl Raw {
         &self.bytes
     }
 
-    /// The bytes, taken out. Copied where a clone shares them, and moved to the front of their memory or copied where they are a long reply: who
-    /// only looks at them calls [`bytes`](Self::bytes).
+    /// The bytes, taken out. Copied where a clone shares them, and where they are a long reply, whose memory the next one comes in: who only looks
+    /// at them calls [`bytes`](Self::bytes).
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes.into()

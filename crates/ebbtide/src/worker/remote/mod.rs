@@ -13,6 +13,7 @@ mod flights;
 mod frames;
 mod greeting;
 mod isolation;
+mod lent;
 mod listener;
 pub(crate) mod machine;
 mod memory;

@@ -238,8 +238,7 @@ impl<I: Isolation> Reader<I> {
     fn take_frames(&mut self) -> Result<(), Violation> {
         let now = Moment::now();
         loop {
-            let ended = if let Some(mut long) = self.ear.decoder.take_long() {
-                let whole = Bytes::from(long.take_bytes());
+            let ended = if let Some((long, whole)) = self.ear.take_long() {
                 let body = whole.slice(long.body()..);
                 self.desk.hear(&long.frame(&whole), Some(body), now)?
             } else {
