@@ -161,8 +161,8 @@ fn killing_ebbtide_leaves_nobody() {
     wait_for(folder.path(), "ready-1");
     wait_for(folder.path(), "ready-2");
     let mark = run.mark();
-    // One that is just becoming another program shows no environment.
-    soon("a family of eight", 10 * SECOND, || run.family().len() >= 8);
+    // Ourselves, a guardian for each worker, and theirs. One that is just becoming another program shows no environment.
+    soon("a family of nine", 10 * SECOND, || run.family().len() >= 9);
     run.signal(Signal::KILL);
     soon("nobody left", SECOND, || family(&mark).is_empty());
     assert_eq!(run.wait().code, None);
@@ -184,6 +184,32 @@ fn killing_the_guardian_is_told_and_survived() {
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert_eq!(report["outcomes"]["crashed"], 1, "{report}");
     assert_eq!(report["outcomes"]["completed"], 2, "{report}");
+}
+
+#[test]
+fn a_killed_guardian_takes_its_own_commands_only_and_another_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let waits = "echo $PPID > its-$2; mv its-$2 parent-$2; while [ ! -e go ]; do sleep 0.02; done; echo $2";
+    let run = start(folder.path(), &["-w", "2", "--retries", "0"], 8, waits);
+    let guardian_of = |line: u32| -> i32 {
+        wait_for(folder.path(), &format!("parent-{line}"));
+        let pid = std::fs::read_to_string(folder.path().join(format!("parent-{line}"))).unwrap();
+        pid.trim().parse().unwrap()
+    };
+    let guardians = [guardian_of(1), guardian_of(2)];
+    let lost = guardians.iter().filter(|&&pid| pid == guardians[0]).count();
+    // On a machine with one processor there is one.
+    assert_eq!(lost, if std::thread::available_parallelism().unwrap().get() == 1 { 2 } else { 1 });
+    let first = rustix::process::Pid::from_raw(guardians[0]).unwrap();
+    rustix::process::kill_process(first, Signal::KILL).unwrap();
+    let next = guardian_of(3);
+    assert_ne!(next, guardians[0]);
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    let ended = run.wait();
+    let report = lawful_report(&folder.path().join("report"));
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert_eq!(report["outcomes"]["crashed"], lost, "{report}");
+    assert_eq!(report["outcomes"]["completed"], 8 - lost, "{report}");
 }
 
 #[test]

@@ -114,7 +114,7 @@ struct Hired {
 
 fn commands(args: &RunArgs, log: Option<JobLog>) -> Result<Hired, Refusal> {
     // Before the limit is raised: commands keep the limits that we were given.
-    let launcher = Launcher::new().map_err(|error| Refusal::with(exit::START)(&error))?;
+    let launcher = Launcher::new(args.workers().max).map_err(|error| Refusal::with(exit::START)(&error))?;
     raise_descriptor_limit(args)?;
     let pool = Arc::new(pool(args)?);
     let (window, stopper) = stopper(args, Crew::Commands(Arc::clone(&pool)))?;

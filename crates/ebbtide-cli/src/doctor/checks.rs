@@ -11,7 +11,7 @@ use crate::runner::Launcher;
 
 /// Looks at all of it.
 pub(super) fn all() -> Vec<Finding> {
-    let launcher = Launcher::new();
+    let launcher = Launcher::new(1);
     let mut findings = vec![guardian(&launcher), pidfd(), privileges(), memory(), data_limit(), statm()];
     findings.extend([
         interpreter(&launcher, &NODE, "node", (18, 0)),

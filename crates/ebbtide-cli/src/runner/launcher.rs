@@ -1,22 +1,34 @@
-//! Who starts commands: a guardian, replaced when it was killed; and the look for the program before the first task.
+//! Who starts commands: guardians, replaced when they were killed; and the look for the program before the first task.
 
 use std::ffi::{OsStr, OsString};
+use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use ebbtide::process::{Child, CommandSpec, Guardian, SpawnError, StartError};
 use rustix::fs::Access;
 
-/// Starts commands. When its guardian is gone (and with it all its commands) it starts another one.
+/// More guardians than this start no more commands a second: the kernel is the limit then.
+const GUARDIANS_MOST: usize = 4;
+
+/// Starts commands. A guardian starts one at a time and waits until its program runs, so there are several. One that is gone (and with it all
+/// its commands) is replaced.
 #[derive(Debug)]
 pub(crate) struct Launcher {
-    guardian: Mutex<Guardian>,
+    guardians: Vec<Mutex<Guardian>>,
+    /// Whose turn it is to be asked first.
+    turn: AtomicUsize,
 }
 
 impl Launcher {
-    pub(crate) fn new() -> Result<Launcher, StartError> {
-        Ok(Launcher { guardian: Mutex::new(Guardian::start()?) })
+    /// One for so many commands at the same time.
+    pub(crate) fn new(commands: usize) -> Result<Launcher, StartError> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let count = commands.min(cores).clamp(1, GUARDIANS_MOST);
+        let guardians = (0..count).map(|_| Guardian::start().map(Mutex::new)).collect::<Result<_, _>>()?;
+        Ok(Launcher { guardians, turn: AtomicUsize::new(0) })
     }
 
     /// Starts `argv` (not empty) with an empty standard input. `pipes` are made anew when a second try is needed.
@@ -29,25 +41,29 @@ impl Launcher {
             let [stdout, stderr] = pipes().map_err(|source| limit(argv, source))?;
             Ok(CommandSpec::new(&argv[0]).args(&argv[1..]).stdout(stdout).stderr(stderr))
         };
-        let guardian = self.guardian.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut guardian = self.free();
         match guardian.spawn(spec()?) {
             Err(SpawnError::GuardianGone { program, reason }) => {
-                let another = self.another(guardian.pid()).map_err(|error| SpawnError::GuardianGone {
+                *guardian = Guardian::start().map_err(|error| SpawnError::GuardianGone {
                     program,
                     reason: format!("{reason}; {error}"),
                 })?;
-                another.spawn(spec()?)
+                guardian.spawn(spec()?)
             }
             other => other,
         }
     }
 
-    fn another(&self, gone: u32) -> Result<Guardian, StartError> {
-        let mut present = self.guardian.lock().unwrap_or_else(PoisonError::into_inner);
-        if present.pid() == gone {
-            *present = Guardian::start()?;
-        }
-        Ok(present.clone())
+    /// The next one that starts nothing just now; if none is, the next one.
+    fn free(&self) -> MutexGuard<'_, Guardian> {
+        let count = self.guardians.len();
+        let first = self.turn.fetch_add(1, Ordering::Relaxed) % count;
+        let free = (first..first + count).find_map(|at| match self.guardians[at % count].try_lock() {
+            Ok(guardian) => Some(guardian),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        free.unwrap_or_else(|| self.guardians[first].lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
