@@ -22,7 +22,7 @@ const QUIET: u8 = 32;
 /// The reading end of a connection: bytes in, frames out.
 ///
 /// Read into [`space`](Self::space), say how much came with [`filled`](Self::filled), then take frames from [`next`](Self::next) until
-/// there is none. It keeps 64 KiB, or up to 2 MiB for a while after a long frame, and for a frame that is longer than that as much as it has.
+/// there is none. It keeps 64 KiB, up to 2 MiB more for a while after a long frame, and for a frame that is longer than that as much as it has.
 ///
 /// It does not read meta, nor care which way a frame goes.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Decoder {
     end: usize,
     most: u32,
     quiet: u8,
+    /// The usual buffer, while one that is longer stands in for it.
+    usual: Vec<u8>,
 }
 
 impl Default for Decoder {
@@ -50,7 +52,7 @@ impl Decoder {
     /// One that takes no frame whose `len` (all that follows its four bytes) is above `most`.
     #[must_use]
     pub fn with_limit(most: u32) -> Self {
-        Self { buffer: Vec::new(), start: 0, end: 0, most, quiet: 0 }
+        Self { buffer: Vec::new(), start: 0, end: 0, most, quiet: 0, usual: Vec::new() }
     }
 
     /// Where the next read goes. Never empty; at least the whole rest of a frame whose length is known.
@@ -171,7 +173,8 @@ impl Decoder {
         }
         self.quiet += 1;
         if self.buffer.len() > KEPT || self.quiet >= QUIET {
-            self.replace(vec![0; USUAL]);
+            let usual = self.usual();
+            self.replace(usual);
         }
     }
 
@@ -184,15 +187,27 @@ impl Decoder {
         } else {
             let rest_of_a_frame = wanted > held + LEAST;
             let length = if rest_of_a_frame { wanted } else { (2 * held).max(wanted) }.max(USUAL);
-            let memory = if length > USUAL { memory(length) } else { None };
-            self.replace(memory.map_or_else(|| vec![0; length], |memory| resized(memory, length)));
+            let buffer = match length {
+                USUAL => self.usual(),
+                _ => memory(length).map_or_else(|| vec![0; length], |memory| resized(memory, length)),
+            };
+            self.replace(buffer);
         }
+    }
+
+    fn usual(&mut self) -> Vec<u8> {
+        let usual = std::mem::take(&mut self.usual);
+        if usual.is_empty() { vec![0; USUAL] } else { usual }
     }
 
     fn replace(&mut self, mut buffer: Vec<u8>) {
         let held = self.end - self.start;
         buffer[..held].copy_from_slice(&self.buffer[self.start..self.end]);
-        (self.buffer, self.start, self.end, self.quiet) = (buffer, 0, held, 0);
+        let before = std::mem::replace(&mut self.buffer, buffer);
+        if before.len() == USUAL {
+            self.usual = before;
+        }
+        (self.start, self.end, self.quiet) = (0, held, 0);
     }
 }
 
