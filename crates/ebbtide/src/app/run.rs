@@ -38,8 +38,13 @@ use crate::{
 /// let pool = app.pool("sums", Pool::builder().using(&numbers))?;
 /// let sum = pool.submit(|numbers, _| numbers.iter().sum::<i32>())?;
 ///
+/// let status = app.status();
 /// let running = app.run();
 /// assert_eq!(sum.wait()?, 6);
+/// // A task may run before everything has started, and a stop before that is exit code 14.
+/// while !status.is_ready() {
+///     std::thread::yield_now();
+/// }
 /// running.stop_handle().stop();
 /// let report = running.wait();
 /// assert_eq!(report.exit_code, 0);
