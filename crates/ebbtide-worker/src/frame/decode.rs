@@ -60,8 +60,8 @@ impl Decoder {
         self.space_from(|_| None)
     }
 
-    /// The same; memory for a long frame, of so many bytes, is taken from `memory` where it has some, whatever is in there. Most of what long
-    /// frames cost is memory that is new to the process.
+    /// The same; memory for a long frame, of so many bytes, is taken from `memory` where it has some, whatever is in there: what is longer is cut,
+    /// and what is shorter grows. `None` = it is allocated. Short frames ask for none.
     pub fn space_from(&mut self, memory: impl FnOnce(usize) -> Option<Vec<u8>>) -> &mut [u8] {
         let held = self.end - self.start;
         if held == 0 {
