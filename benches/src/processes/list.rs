@@ -56,14 +56,14 @@ pub(crate) const SCENARIOS: [Scenario; 15] = [
         "/bin/true for each of many lines, 2 at a time, per command",
     ),
     ratio(new(
-        &["rolling-slowdown", "rolling-p99"],
+        &["rolling-slowdown", "rolling-p99", "rolling-bare-start-p99"],
         Kind::Rolling,
         (1, 2),
         (1000, 5000),
-        "a rolling restart under a load that leaves a third free: before by the worst second, p99 by p99 before",
+        "a rolling restart under a load that leaves a third free: before by the worst second, p99 by p99 before, and with Node started as often outside",
     )),
     ratio(new(
-        &["rolling-saturated-slowdown", "rolling-saturated-p99"],
+        &["rolling-saturated-slowdown", "rolling-saturated-p99", "rolling-saturated-bare-start-p99"],
         Kind::RollingSaturated,
         (1, 2),
         (1000, 5000),

@@ -1,6 +1,9 @@
 //! A rolling restart under load: what those who submit notice of it.
 
 use std::{
+    ops::Range,
+    path::PathBuf,
+    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -22,38 +25,45 @@ const WORKERS: usize = 2;
 const PERIOD: Duration = Duration::from_micros(800);
 const IN_FLIGHT: usize = 64;
 
+/// What is left of a restart's traces has this long to go.
+const REST: Duration = Duration::from_millis(300);
+
 /// When tasks came, by the clock of the lap: when they were due, and when they ended.
 type Ends = Vec<(Duration, Duration)>;
+/// From when until when, by the same clock; whole seconds.
+type Stretch = Range<Duration>;
 
-/// Throughput before by the least of any second during the restart, and p99 during by p99 before; the size is the milliseconds before.
-pub(super) fn course(command: WorkerCommand, saturated: bool) -> Course {
+/// Throughput before by the least of any second during the restart, p99 during by p99 before, and the same p99 where nothing is restarted and the
+/// language starts as often outside of the pool: what a machine does to the tasks while *anybody* starts it. The size is the milliseconds before.
+pub(super) fn course(command: WorkerCommand, bare: (&'static str, PathBuf), saturated: bool) -> Course {
     Box::new(move |lap| {
         let before = Duration::from_millis(lap.size as u64);
-        lap_of(command.clone(), before, saturated).map_err(failed)
+        lap_of(command.clone(), &bare, before, saturated).map_err(failed)
     })
 }
 
-fn lap_of(command: WorkerCommand, before: Duration, saturated: bool) -> Result<Values, Failure> {
+fn lap_of(
+    command: WorkerCommand,
+    bare: &(&'static str, PathBuf),
+    before: Duration,
+    saturated: bool,
+) -> Result<Values, Failure> {
     let builder = Pool::processes(command).name("race").workers(WORKERS..=WORKERS).queue(100_000).warm();
     let pool = builder.build::<u64, u64>()?;
     settle(&pool, |number| number)?;
     let (stop, done) = (AtomicBool::new(false), Completions::new());
     let begin = Instant::now();
-    let (accepted, ends, restart) = thread::scope(|scope| -> Result<_, Failure> {
+    let (accepted, ends, restart, started) = thread::scope(|scope| -> Result<_, Failure> {
         let load = scope.spawn(|| load(&pool, &done, begin, saturated, &stop));
         let ends = scope.spawn(|| collect(&done, begin, saturated));
         thread::sleep(before);
-        let from = begin.elapsed();
-        let report = pool.restart(Restart::rolling()).wait();
-        let to = begin.elapsed();
-        // The last second is whole.
-        let whole = (to - from).as_secs() + 1;
-        thread::sleep((from + Duration::from_secs(whole)).saturating_sub(begin.elapsed()));
+        let restart = stretch(begin, || Ok(pool.restart(Restart::rolling()).wait().map(drop)?));
+        thread::sleep(REST);
+        let started = stretch(begin, || start_outside(bare));
         stop.store(true, Ordering::Relaxed);
-        report?;
         let accepted = load.join().map_err(|_| "the load panicked")??;
         let ends = ends.join().map_err(|_| "a task was lost")??;
-        Ok((accepted, ends, from..from + Duration::from_secs(whole)))
+        Ok((accepted, ends, restart?, started?))
     })?;
     if ends.len() as u64 != accepted {
         return Err(format!("WRONG: {accepted} accepted, {} completed", ends.len()).into());
@@ -68,11 +78,32 @@ fn lap_of(command: WorkerCommand, before: Duration, saturated: bool) -> Result<V
     let seconds = (restart.end - restart.start).as_secs() as u32;
     let second = |number: u32| restart.start + Duration::from_secs(1) * number;
     let worst = (0..seconds).map(|number| rate(second(number), second(number + 1))).fold(f64::MAX, f64::min);
-    let p99 = |range: &std::ops::Range<Duration>| {
+    let p99 = |range: &Stretch| {
         let within = ends.iter().filter(|(due, _)| range.contains(due));
         quantiles(within.map(|(due, end)| *end - *due).collect())[1]
     };
-    Ok(vec![rate(calm.start, calm.end) / worst, p99(&restart) / p99(&calm)])
+    Ok(vec![rate(calm.start, calm.end) / worst, p99(&restart) / p99(&calm), p99(&started) / p99(&calm)])
+}
+
+/// Does something, and waits until the second in which it ended is whole.
+fn stretch(begin: Instant, something: impl FnOnce() -> Result<(), Failure>) -> Result<Stretch, Failure> {
+    let from = begin.elapsed();
+    something()?;
+    let seconds = (begin.elapsed() - from).as_secs() + 1;
+    let to = from + Duration::from_secs(seconds);
+    thread::sleep(to.saturating_sub(begin.elapsed()));
+    Ok(from..to)
+}
+
+/// The language as often as there are workers, one after the other, with the same file.
+fn start_outside((interpreter, file): &(&'static str, PathBuf)) -> Result<(), Failure> {
+    for _ in 0..WORKERS {
+        let status = Command::new(interpreter).arg(file).status()?;
+        if !status.success() {
+            return Err(format!("{interpreter} {} ended with {status}", file.display()).into());
+        }
+    }
+    Ok(())
 }
 
 /// Submits until it is told to stop: at a fixed rate, whatever the pool does, or as much as goes. Gives how many were accepted.

@@ -51,8 +51,8 @@ fn course(name: &str, lap: Lap) -> Result<Course, String> {
         }
         Kind::ProcessPythonMib => throughput::mebibytes(python("echo.py", "echo")?, lap.workers),
         Kind::ProcessRust => throughput::rust(WorkerCommand::current_exe(WORKER), lap.workers),
-        Kind::Rolling => Ok(rolling::course(node("spin.cjs")?, false)),
-        Kind::RollingSaturated => Ok(rolling::course(node("spin.cjs")?, true)),
+        Kind::Rolling => Ok(rolling::course(node("spin.cjs")?, bare("node", "spin.cjs")?, false)),
+        Kind::RollingSaturated => Ok(rolling::course(node("spin.cjs")?, bare("node", "spin.cjs")?, true)),
         Kind::KillNode => kill::course(node("busy.cjs")?, bare("node", "busy.cjs")?, 0),
         Kind::KillPython => kill::course(python("busy.py", "echo")?, bare("python", "busy.py")?, 0),
         Kind::KillNodeSpare => kill::course(node("busy.cjs")?, bare("node", "busy.cjs")?, 1),
