@@ -24,6 +24,12 @@ module.exports.flaky = (x, task) => {
   if (before < 2) throw new Error(`attempt ${before + 1}`);
   return before + 1;
 };
+// Dies at its first attempt, fails at the second, and says at which it did not.
+module.exports.third = (x, task) => {
+  if (task.attempt === 1) process.exit(7);
+  if (task.attempt === 2) throw new Error('again');
+  return task.attempt;
+};
 module.exports.pid = () => process.pid;
 module.exports.variable = (x) => process.env[x] ?? null;
 ";
@@ -48,6 +54,13 @@ def die(x):
     if x == 2:
         os._exit(7)
     return x
+
+def third(x, task):
+    if task.attempt == 1:
+        os._exit(7)
+    if task.attempt == 2:
+        raise ValueError('again')
+    return task.attempt
 
 def pid(x):
     return os.getpid()
@@ -171,6 +184,36 @@ fn what_workers_print_goes_to_the_standard_error_with_their_name() {
 }
 
 #[test]
+fn what_is_printed_while_a_worker_is_loaded_is_told_too() {
+    let folder = folder();
+    let files = [
+        ("node:loud.js", "console.log('out'); console.error('err'); module.exports = (x) => x;"),
+        (
+            "python:loud.py:f",
+            "import sys\nprint('out')\nprint('err', file=sys.stderr)\ndef f(x):\n    return x\n",
+        ),
+        ("node:fails.js", "console.log('out'); console.error('err'); throw new Error('no');"),
+    ];
+    for (worker, text) in files {
+        let name = worker.split(':').nth(1).unwrap();
+        std::fs::write(folder.path().join(name), text).expect("a file");
+        let ended = run(folder.path(), worker, &["-w", "1"], "1\n");
+        let told: Vec<&str> = ended.stderr.lines().collect();
+        if name.starts_with("loud") {
+            assert_eq!((ended.code, ended.text()), (Some(0), "1\n"), "{worker}: {}", ended.stderr);
+            assert!(
+                ["run-1| out", "run-1| err"].iter().all(|line| told.contains(line)),
+                "{worker}: {told:?}"
+            );
+        } else {
+            assert_eq!(ended.code, Some(14), "{worker}: {}", ended.stderr);
+            assert!(ended.stderr.contains("its last words: out\n  err\n"), "{worker}: {told:?}");
+            assert_eq!(ended.stderr.matches("Error: no").count(), 1, "it is said once: {told:?}");
+        }
+    }
+}
+
+#[test]
 fn bytes_are_text_or_base64() {
     let folder = folder();
     let ended = run(folder.path(), "node:node.js#bytes", &["-k"], "\"abc\"\n[255,0]\n");
@@ -212,6 +255,22 @@ fn retries_try_again_what_failed_and_what_died() {
         let outcomes: Vec<_> = objects.iter().map(|object| &object["outcome"]).collect();
         assert_eq!(outcomes, ["completed", "crashed", "completed"], "{worker}: {}", ended.stderr);
         assert_eq!(objects[1]["attempts"], 4, "{worker}: {}", objects[1]);
+    }
+}
+
+#[test]
+fn a_worker_is_told_which_attempt_it_is() {
+    let folder = folder();
+    for worker in both("third") {
+        let options = ["--retries", "2", "--output", "json", "-w", "1"];
+        let ended = run(folder.path(), &worker, &options, "1\n");
+        let objects = ended.objects();
+        assert_eq!(
+            (&objects[0]["result"], &objects[0]["attempts"]),
+            (&json!(3), &json!(3)),
+            "{}",
+            ended.stderr
+        );
     }
 }
 

@@ -102,6 +102,16 @@ fn what_throws_while_it_is_loaded_names_file_line_and_remedy() {
 }
 
 #[test]
+fn workers_that_die_as_soon_as_they_are_ready_are_given_up() {
+    let folder = folder(&[("dies.js", "setTimeout(() => process.exit(3), 0); module.exports = (x) => x;")]);
+    for _ in 0..3 {
+        let ended = run(folder.path(), "node:dies.js", &["-w", "1"], "1\n");
+        assert!(ended.stderr.contains("exited with code 3"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("given up: no worker can be started"), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn an_export_that_is_missing_fails_its_tasks_and_names_those_there_are() {
     let folder = folder(&[
         ("some.js", "module.exports = { resize: (x) => x, crop: (x) => x };"),

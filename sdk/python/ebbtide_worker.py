@@ -697,7 +697,12 @@ class _Target:
         if isinstance(e, SyntaxError):
             return f"{e.filename}, line {e.lineno}: {type(e).__name__}: {e.msg}; correct it there (this is Python {sys.version.split()[0]})"
         place = _place_of(e)
-        remedy = f"install {e.name!r} for {sys.executable}" if isinstance(e, ModuleNotFoundError) else "python -c 'import ...' of the same module shows the same error"
+        if isinstance(e, ModuleNotFoundError):
+            remedy = f"install {e.name!r} for {sys.executable}"
+        elif isinstance(e, ImportError) and "relative import" in str(e):
+            remedy = "a file of a package is not imported by its path: name the module, package.module:function, from the folder above the package"
+        else:
+            remedy = "python -c 'import ...' of the same module shows the same error"
         return f"{place or self.where}: {type(e).__name__}: {_text_of(e)} (while {self.where} was loaded); {remedy}"
 
     def find(self, name: str | None) -> tuple[Callable, bool, bool]:

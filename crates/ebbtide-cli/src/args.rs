@@ -79,7 +79,7 @@ pub(crate) struct RunArgs {
     /// The longest one task may run, all its attempts together [default: no limit]
     ///
     /// Counted from its start. Then the command gets SIGTERM, and SIGKILL after --grace; a worker process is asked to cancel the task, gets
-    /// SIGTERM at half of --grace and SIGKILL at its end, and is replaced. A task that ran out of time is not tried again. Durations: 90s, 1m30s, 250ms; a number without a unit is seconds.
+    /// SIGTERM at half of --grace and SIGKILL at its end, and is replaced. What ends by itself before that signal keeps its result. A task that ran out of time is not tried again. Durations: 90s, 1m30s, 250ms; a number without a unit is seconds.
     #[arg(long, value_name = "D", value_parser = positive_duration)]
     pub(crate) timeout: Option<Duration>,
 

@@ -41,7 +41,7 @@ pub(crate) struct WorkerArgs {
 
     /// A worker is replaced after so many tasks (up to a tenth fewer, so that not all go together) [default: never]
     ///
-    /// It goes on until its replacement is ready, so under load it runs some more.
+    /// It goes on until its replacement is ready, so this is no bound: under load it runs some more, of short tasks a thousand.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), requires = "worker")]
     pub(crate) max_tasks: Option<u64>,
 

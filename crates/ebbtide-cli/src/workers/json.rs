@@ -12,6 +12,10 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
         Err(_) if text.starts_with('\u{feff}') => {
             Err("it begins with a byte order mark; sed '1s/^\\xEF\\xBB\\xBF//' removes that".to_owned())
         }
+        Err(error) if error.is_eof() => {
+            let what = error.to_string().replace(" at line 1 column ", " at column ");
+            Err(format!("{what}; each line is one value: jq -c . makes that of values over several lines"))
+        }
         Err(error) if error.column() == 1 => {
             Err("expected a value at column 1; jq -R . makes JSON of lines of text".to_owned())
         }
@@ -59,6 +63,7 @@ mod tests {
             (b"12x", "trailing characters at column 3"),
             (b"1 2", "trailing"),
             (b"{\"a\":", "EOF"),
+            (b"{", "jq -c ."),
             (b"  ", "white space"),
             (b"\"\xff\"", "not UTF-8 from byte 2"),
             (b"NaN", "column 1"),

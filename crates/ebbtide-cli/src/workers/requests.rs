@@ -81,6 +81,7 @@ impl Requests {
         if let Some(timeout) = self.timeout {
             task = task.timeout(timeout.saturating_sub(ran).max(Duration::from_millis(1)));
         }
+        task = task.attempts_before(begun);
         if begun < self.retries {
             // One that dies with its worker is tried once more by the pool, alone: its death takes nobody along.
             task = task.idempotent();

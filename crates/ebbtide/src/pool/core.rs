@@ -447,8 +447,8 @@ impl<I: Isolation> Employer<I> for Core<I> {
         }
     }
 
-    fn died_young(&self, cause: &Arc<str>) {
-        self.worker_died_young(cause);
+    fn died_young(&self, seat: &Seat, cause: &Arc<str>) {
+        self.worker_died_young(seat.id, cause);
     }
 
     fn rouse(&self, seat: &Seat) {

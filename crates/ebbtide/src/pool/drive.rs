@@ -298,8 +298,8 @@ impl<I: Isolation> Core<I> {
     }
 
     /// A worker ended before it had done anything: the next is started after a pause, and too many of them break the pool.
-    pub(crate) fn worker_died_young(&self, cause: &Arc<str>) {
-        self.drive(|control, now, _| (control.roster.died_young(cause, now), ()));
+    pub(crate) fn worker_died_young(&self, id: WorkerId, cause: &Arc<str>) {
+        self.drive(|control, now, _| (control.roster.died_young(id, cause, now), ()));
     }
 
     pub(crate) fn worker_due(&self, id: WorkerId, why: RetireReason) {

@@ -138,4 +138,12 @@ impl<Q: Request, R: Reply> Task<'_, Processes<Q, R>> {
     pub fn idempotent(self) -> Self {
         self.declared_idempotent()
     }
+
+    /// For whoever tries again by themselves, with a new task: so often the same was tried before. The worker is told that this is attempt
+    /// `times + 1` (`task.attempt` in its SDKs), so that it can give up or do without something at the last one. Nothing else depends on it.
+    ///
+    /// Default: 0.
+    pub fn attempts_before(self, times: u32) -> Self {
+        self.tried(times)
+    }
 }

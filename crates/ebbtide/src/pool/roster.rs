@@ -408,8 +408,9 @@ impl Roster {
         self.most().saturating_sub(self.members.values().filter(counts).count())
     }
 
-    fn nobody_serves(&self) -> bool {
-        !self.members.values().any(|member| matches!(member.stage, Stage::Serving | Stage::Leaving(_)))
+    fn nobody_serves(&self, but: Option<WorkerId>) -> bool {
+        let serves = |stage| matches!(stage, Stage::Serving | Stage::Leaving(_));
+        !self.members.iter().any(|(id, member)| Some(*id) != but && serves(member.stage))
     }
 
     fn start_missing(&mut self, unserved: Unserved<'_>, actions: &mut Vec<Action>) {

@@ -97,6 +97,8 @@ pub(crate) struct Extras {
     pub(crate) function: Option<Arc<str>>,
     /// It may be begun once more if its worker process died under it.
     pub(crate) idempotent: bool,
+    /// So often its owner tried it before, as other tasks.
+    pub(crate) tried: u32,
     pub(crate) wrap: Mutex<Option<Wrap>>,
     pub(crate) holds: Mutex<Holds>,
 }

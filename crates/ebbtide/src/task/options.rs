@@ -52,6 +52,7 @@ struct Options {
     scoped: bool,
     function: Option<Arc<str>>,
     idempotent: bool,
+    tried: u32,
 }
 
 /// A job that was not accepted, and why.
@@ -109,6 +110,11 @@ impl<'p, I: Isolation> Task<'p, I> {
 
     pub(crate) fn declared_idempotent(mut self) -> Self {
         self.options.idempotent = true;
+        self
+    }
+
+    pub(crate) fn tried(mut self, times: u32) -> Self {
+        self.options.tried = times;
         self
     }
 
@@ -217,8 +223,19 @@ impl<'p, I: Isolation> Task<'p, I> {
     }
 
     fn cell<J: Job<I>>(&self, job: J) -> Arc<TaskCell<I, J>> {
-        let Options { name, key, priority, timeout, deadline, parent, scoped, function, idempotent, .. } =
-            &self.options;
+        let Options {
+            name,
+            key,
+            priority,
+            timeout,
+            deadline,
+            parent,
+            scoped,
+            function,
+            idempotent,
+            tried,
+            ..
+        } = &self.options;
         let wrap = if self.gate.decorates() {
             let info = TaskInfo { name: name.as_deref(), key: key.as_deref(), priority: *priority };
             self.gate.wrap(&info)
@@ -226,7 +243,7 @@ impl<'p, I: Isolation> Task<'p, I> {
             None
         };
         let named = name.is_some() || key.is_some() || *scoped || wrap.is_some();
-        let remote = function.is_some() || *idempotent;
+        let remote = function.is_some() || *idempotent || *tried > 0;
         let timed = timeout.is_some() || deadline.is_some() || parent.is_some();
         let extras = (named || timed || remote).then(|| {
             let mut extras = Extras {
@@ -238,6 +255,7 @@ impl<'p, I: Isolation> Task<'p, I> {
                 scoped: *scoped,
                 function: function.clone(),
                 idempotent: *idempotent,
+                tried: *tried,
                 ..Extras::default()
             };
             extras.wrap = crate::sync::Mutex::new(wrap);

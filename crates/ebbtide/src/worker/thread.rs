@@ -61,7 +61,7 @@ pub(crate) trait Employer<I: Isolation>: Gate<I> {
     /// Tasks that were taken and have not begun go back to the front of the queue, in their order, or are ended if that takes them no more.
     fn give_back(&self, seat: &Seat, entries: Vec<Entry<I>>);
     /// It died of itself before it had done anything: that counts as a start that failed.
-    fn died_young(&self, cause: &Arc<str>);
+    fn died_young(&self, seat: &Seat, cause: &Arc<str>);
     /// Wakes a worker that is idle or waits, to look at its orders.
     fn rouse(&self, seat: &Seat);
     fn tell(&self, event: Notice);

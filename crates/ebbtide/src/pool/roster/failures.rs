@@ -9,7 +9,7 @@ impl Roster {
     pub(crate) fn start_failed(&mut self, id: WorkerId, cause: &Arc<str>, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.start_ended(id) {
-            self.note_failure(cause, now, &mut actions);
+            self.note_failure(None, cause, now, &mut actions);
         }
         actions
     }
@@ -26,14 +26,20 @@ impl Roster {
         true
     }
 
-    /// A worker ended by itself before it had done anything: as bad as one that did not start.
-    pub(crate) fn died_young(&mut self, cause: &Arc<str>, now: Moment) -> Vec<Action> {
+    /// A worker ended by itself before it had done anything: as bad as one that did not start. It is still on its way out, and serves nobody.
+    pub(crate) fn died_young(&mut self, id: WorkerId, cause: &Arc<str>, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
-        self.note_failure(cause, now, &mut actions);
+        self.note_failure(Some(id), cause, now, &mut actions);
         actions
     }
 
-    fn note_failure(&mut self, cause: &Arc<str>, now: Moment, actions: &mut Vec<Action>) {
+    fn note_failure(
+        &mut self,
+        dead: Option<WorkerId>,
+        cause: &Arc<str>,
+        now: Moment,
+        actions: &mut Vec<Action>,
+    ) {
         self.failed_in_a_row += 1;
         self.arrived = 0;
         self.failures.push_back(now);
@@ -47,7 +53,7 @@ impl Roster {
             if self.rolling {
                 self.give_up_rolling(cause, actions);
             }
-            if self.nobody_serves() {
+            if self.nobody_serves(dead) {
                 self.break_down(cause, actions);
             }
         }

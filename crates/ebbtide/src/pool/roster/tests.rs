@@ -90,17 +90,28 @@ fn a_broken_pool_says_why() {
     let mut roster = roster(1, 1);
     assert_eq!(started(&roster.warm(1, NOBODY).1), [1]);
     for _ in 0..3 {
-        assert_eq!(roster.died_young(&"no".into(), at(1)), []);
+        assert_eq!(roster.died_young(WorkerId(1), &"no".into(), at(1)), []);
     }
-    assert_eq!(roster.died_young(&"it is ill".into(), at(1)), [Action::Break { cause: "it is ill".into() }]);
+    assert_eq!(
+        roster.died_young(WorkerId(1), &"it is ill".into(), at(1)),
+        [Action::Break { cause: "it is ill".into() }]
+    );
     assert_eq!(roster.broken().map(|cause| &**cause), Some("it is ill"));
     assert_eq!(roster.tick(at(9), NOBODY), []);
     assert!(!roster.is_warm() && !roster.may_grow(1));
+    // Who died is still on its way out, which does not make the pool one that is served.
+    let mut roster = serving(1, 1, settings());
+    roster.leaves(WorkerId(1), RetireReason::Crashed);
+    let broke = [1; 4].map(|_| !roster.died_young(WorkerId(1), &"no".into(), at(1)).is_empty());
+    assert_eq!(broke, [false, false, false, true]);
     // As many as it bears, and one at the far end of its period, which counts still.
     let mut roster = self::roster(1, 1);
     let times = [at(0), at(1), at(10), at(10)];
     let broke = times.map(|now| {
-        roster.died_young(&"no".into(), now).iter().any(|one| matches!(one, Action::Break { .. }))
+        roster
+            .died_young(WorkerId(1), &"no".into(), now)
+            .iter()
+            .any(|one| matches!(one, Action::Break { .. }))
     });
     assert_eq!(broke, [false, false, false, true]);
 }
@@ -111,11 +122,11 @@ fn nobody_goes_for_a_replacement_that_cannot_be_had() {
         let roster = || serving(1, 1, Settings { handover, ..settings() });
         let due = |roster: &mut Roster| roster.due(WorkerId(1), RetireReason::Tasks, NOBODY);
         let mut pausing = roster();
-        assert_eq!(pausing.died_young(&"no".into(), at(1)), []);
+        assert_eq!(pausing.died_young(WorkerId(1), &"no".into(), at(1)), []);
         assert_eq!(due(&mut pausing), [], "{handover:?}: it pauses");
         assert_ne!(pausing.tick(at(2), NOBODY), [], "{handover:?}: after the pause it goes");
         let mut broken = roster();
-        (0..4).for_each(|_| drop(broken.died_young(&"no".into(), at(1))));
+        (0..4).for_each(|_| drop(broken.died_young(WorkerId(1), &"no".into(), at(1))));
         assert_eq!(broken.tick(at(2), NOBODY), []);
         assert_eq!(due(&mut broken), [], "{handover:?}: it is broken");
         let mut shut = roster();

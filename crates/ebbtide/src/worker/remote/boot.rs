@@ -23,7 +23,7 @@ use super::machine::{Direct, Kin, Pipe, Socket};
 use super::{
     command::{Kind, WorkerCommand},
     death::Verdict,
-    ear::{Ear, Heard},
+    ear::{Ear, Early, Heard, Line},
     frames,
     greeting::greet,
     outgoing::{Left, Outgoing, Patience},
@@ -93,7 +93,9 @@ pub(super) fn start(
     if worker.seat.is_aborted() {
         wire.kill(Verdict::Aborted);
     }
-    let credits = hear_out(plan, &wire, &mut ear, &out, &nonce)?;
+    let mut early = Early::default();
+    let credits = hear_out(plan, &wire, &mut ear, &out, &nonce, &mut |source, line| early.add(source, line))?;
+    ear.early = early;
     wire.credits.store(credits, Ordering::Relaxed);
     let size = wire.look().unwrap_or(0);
     if let Some(most) = plan.wishes.memory.hard.filter(|&most| size > most) {
@@ -250,7 +252,14 @@ fn remedy(command: &WorkerCommand, error: &str) -> String {
 }
 
 /// Listens until the worker is ready. Gives how many tasks it wants to have.
-fn hear_out(plan: &Plan, wire: &Wire, ear: &mut Ear, out: &Outgoing, nonce: &str) -> Result<usize, String> {
+fn hear_out(
+    plan: &Plan,
+    wire: &Wire,
+    ear: &mut Ear,
+    out: &Outgoing,
+    nonce: &str,
+    line: Line<'_>,
+) -> Result<usize, String> {
     let until = Moment::now().plus(plan.wishes.start_timeout);
     let mut hello = None;
     loop {
@@ -270,7 +279,7 @@ fn hear_out(plan: &Plan, wire: &Wire, ear: &mut Ear, out: &Outgoing, nonce: &str
             Left::Something => left.min(Duration::from_millis(2)),
             Left::Nothing | Left::Gone => left,
         };
-        match ear.listen(wire, Some(patience), None) {
+        match ear.listen(wire, Some(patience), Some(&mut *line)) {
             Heard::Nothing => continue,
             Heard::End => return Err(ended(plan, wire, ear)),
             Heard::Frames => {}
@@ -291,8 +300,7 @@ fn hear_out(plan: &Plan, wire: &Wire, ear: &mut Ear, out: &Outgoing, nonce: &str
                     let error = meta::ErrorMeta::read(frame.meta).unwrap_or_default();
                     let why = format!("{}: {}", error.name, error.message);
                     wire.kill(Verdict::Leaving);
-                    let _ = wire.kin.wait(AFTER_END);
-                    return Err(format!("{}: {why}", plan.wishes.command.shown()));
+                    return Err(with_words(wire, ear, format!("{}: {why}", plan.wishes.command.shown())));
                 }
                 (FrameType::Log | FrameType::Progress | FrameType::Pong, _) => {}
                 (other, _) => {
@@ -330,6 +338,10 @@ fn with_words(wire: &Wire, ear: &mut Ear, what: String) -> String {
     let _ = wire.kin.wait(AFTER_END);
     ear.read_outputs(wire, None);
     let words = wire.tail.last_words();
+    // What the worker printed of the same error is said already.
+    let said =
+        |line: &&str| line.strip_prefix("ebbtide worker: ").is_some_and(|error| what.contains(error.trim()));
+    let words = words.lines().filter(|line| !said(line)).collect::<Vec<_>>().join("\n");
     if words.is_empty() { what } else { format!("{what}; its last words: {words}") }
 }
 

@@ -65,10 +65,11 @@ struct Opened<I: Isolation> {
 fn open<I: Isolation>(
     worker: &ThreadWorker<I>,
     wire: Arc<Wire>,
-    ear: Ear,
+    mut ear: Ear,
     plan: &Arc<Plan>,
 ) -> Option<Opened<I>> {
     let desk = Desk::new(worker, Arc::clone(&wire), Arc::clone(plan));
+    std::mem::take(&mut ear.early).tell(&mut |source, line| desk.tell_line(source, line));
     let post: Arc<dyn Post> = Arc::clone(&desk) as _;
     worker.seat.set_post(Arc::downgrade(&post));
     if worker.seat.is_aborted() {
@@ -203,7 +204,8 @@ fn died<I: Isolation<State = WorkerProcess>>(worker: &ThreadWorker<I>, desk: &De
     let why = if death.was_forced() { RetireReason::Killed } else { RetireReason::Crashed };
     worker.employer.leaves(&worker.seat, why);
     if !death.was_forced() && suspects == 0 && worker.seat.outcomes().total() == 0 {
-        worker.employer.died_young(&death.how().into());
+        let cause = format!("{} {}, before its first task", worker.seat.name, death.how());
+        worker.employer.died_young(&worker.seat, &cause.into());
     }
     try_again(worker, desk);
 }

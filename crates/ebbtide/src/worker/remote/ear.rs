@@ -17,6 +17,8 @@ use crate::worker::output::OutputSource;
 const CHUNK: usize = 64 << 10;
 /// So much is read of what comes after a fault; a socket holds less.
 const REST: usize = 4 << 20;
+/// So much of what is written before a worker is ready is kept until somebody can be told.
+const EARLY: usize = 64 << 10;
 /// A line is cut to so much.
 pub(super) const LINE: usize = 8 << 10;
 /// Where something was cut off.
@@ -27,6 +29,8 @@ pub(super) struct Ear {
     lender: Lender,
     outputs: [Option<Output>; 2],
     chunk: Vec<u8>,
+    /// What came before it was ready.
+    pub(super) early: Early,
 }
 
 struct Output {
@@ -57,6 +61,7 @@ impl Ear {
             lender: Lender::default(),
             outputs: [output(stdout, OutputSource::Stdout), output(stderr, OutputSource::Stderr)],
             chunk: Vec::new(),
+            early: Early::default(),
         }
     }
 
@@ -139,6 +144,29 @@ impl Ear {
     /// Nothing more is read: lines that were begun are told as they are.
     pub(super) fn finish(&mut self, mut line: Line<'_>) {
         self.outputs.iter_mut().flatten().for_each(|output| output.finish(&mut line));
+    }
+}
+
+/// What a worker wrote before it was ready, when there is nobody yet to be told: the first lines.
+#[derive(Default)]
+pub(super) struct Early {
+    lines: Vec<(OutputSource, String)>,
+    bytes: usize,
+}
+
+impl Early {
+    pub(super) fn add(&mut self, source: OutputSource, line: String) {
+        if self.bytes > EARLY {
+            return;
+        }
+        self.bytes += line.len() + size_of::<(OutputSource, String)>();
+        let full = self.bytes > EARLY;
+        let line = if full { "(more was written before it was ready)".to_owned() } else { line };
+        self.lines.push((source, line));
+    }
+
+    pub(super) fn tell(self, line: Line<'_>) {
+        self.lines.into_iter().for_each(|(source, text)| line(source, text));
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) fn task<I: Isolation>(
         }
         if let Some(extras) = extras {
             meta.function = extras.function.as_deref().map(Into::into);
+            meta.attempt = attempt.saturating_add(extras.tried);
             meta.key = extras.key.as_deref().map(Into::into);
             meta.deadline_ms =
                 extras.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));

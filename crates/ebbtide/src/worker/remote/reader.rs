@@ -377,7 +377,7 @@ impl<I: Isolation> Reader<I> {
 }
 
 impl<I: Isolation> Desk<I> {
-    fn tell_line(&self, source: OutputSource, text: String) {
+    pub(super) fn tell_line(&self, source: OutputSource, text: String) {
         if self.employer().is_heard() {
             self.employer().tell(Notice::Output { worker: self.seat().id, task: self.shown(), source, text });
         }
