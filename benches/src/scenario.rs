@@ -93,8 +93,9 @@ pub(crate) const fn bytes(scenario: Scenario) -> Scenario {
     Scenario { unit: Unit::Bytes, rounds_max: 5, ..scenario }
 }
 
+/// Ratios within a lap, whose own denominators vary: they take more rounds.
 pub(crate) const fn ratio(scenario: Scenario) -> Scenario {
-    Scenario { unit: Unit::Ratio, rounds_max: 5, ..scenario }
+    Scenario { unit: Unit::Ratio, rounds_max: 15, ..scenario }
 }
 
 pub(crate) const fn at_most(rounds_max: u32, scenario: Scenario) -> Scenario {

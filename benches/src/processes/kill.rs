@@ -75,7 +75,7 @@ fn kill(pool: &Pool<Processes<u64, u64>>) -> Result<(f64, f64), Failure> {
 }
 
 /// What the language takes from its start to the end of the worker's file, without us: loading that is its own affair.
-fn bare_start(interpreter: &str, file: &Path) -> Result<f64, Failure> {
+pub(super) fn bare_start(interpreter: &str, file: &Path) -> Result<f64, Failure> {
     let begin = Instant::now();
     foreign::tool(Command::new(interpreter).arg(file))?;
     Ok(begin.elapsed().as_nanos() as f64)

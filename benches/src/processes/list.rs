@@ -55,26 +55,20 @@ pub(crate) const SCENARIOS: [Scenario; 15] = [
         (300, 2000),
         "/bin/true for each of many lines, 2 at a time, per command",
     ),
-    at_most(
-        15,
-        ratio(new(
-            &["rolling-slowdown", "rolling-p99", "rolling-bare-start-p99"],
-            Kind::Rolling,
-            (1, 2),
-            (1000, 5000),
-            "a rolling restart under a load that leaves a third free: before by the worst second, p99 by p99 before, and with Node started as often outside",
-        )),
-    ),
-    at_most(
-        15,
-        ratio(new(
-            &["rolling-saturated-slowdown", "rolling-saturated-p99", "rolling-saturated-bare-start-p99"],
-            Kind::RollingSaturated,
-            (1, 2),
-            (1000, 5000),
-            "the same with all workers always busy",
-        )),
-    ),
+    ratio(new(
+        &["rolling-slowdown", "rolling-p99", "rolling-bare-start-p99"],
+        Kind::Rolling,
+        (1, 2),
+        (1000, 5000),
+        "a rolling restart under a load that leaves a third free: before by the worst second, p99 by p99 before, and with Node started as often outside",
+    )),
+    ratio(new(
+        &["rolling-saturated-slowdown", "rolling-saturated-p99", "rolling-saturated-bare-start-p99"],
+        Kind::RollingSaturated,
+        (1, 2),
+        (1000, 5000),
+        "the same with all workers always busy",
+    )),
     at_most(
         5,
         kill(&KILL_NODE, Kind::KillNode, "a busy loop in Node of 80 MiB killed: from the end of its grace"),

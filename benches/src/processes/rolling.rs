@@ -3,7 +3,6 @@
 use std::{
     ops::Range,
     path::PathBuf,
-    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -12,6 +11,7 @@ use std::{
 use ebbtide::{Completions, Pool, Processes, Restart, WorkerCommand};
 
 use super::{
+    kill,
     serve::{Course, Failure, failed},
     throughput::{quantiles, settle},
 };
@@ -97,13 +97,7 @@ fn stretch(begin: Instant, something: impl FnOnce() -> Result<(), Failure>) -> R
 
 /// The language as often as there are workers, one after the other, with the same file.
 fn start_outside((interpreter, file): &(&'static str, PathBuf)) -> Result<(), Failure> {
-    for _ in 0..WORKERS {
-        let status = Command::new(interpreter).arg(file).status()?;
-        if !status.success() {
-            return Err(format!("{interpreter} {} ended with {status}", file.display()).into());
-        }
-    }
-    Ok(())
+    (0..WORKERS).try_for_each(|_| kill::bare_start(interpreter, file).map(drop))
 }
 
 /// Submits until it is told to stop: at a fixed rate, whatever the pool does, or as much as goes. Gives how many were accepted.
