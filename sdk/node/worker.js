@@ -1428,7 +1428,6 @@ async function live(problem) {
 function failToLoad(error) {
   ending = true;
   put(ERROR, 0, 0, 0, errorMeta(error, false), null);
-  say(textOf(error));
   exit(EXIT_LOAD); // What is not written yet is written at exit.
 }
 

@@ -338,10 +338,6 @@ fn with_words(wire: &Wire, ear: &mut Ear, what: String) -> String {
     let _ = wire.kin.wait(AFTER_END);
     ear.read_outputs(wire, None);
     let words = wire.tail.last_words();
-    // What the worker printed of the same error is said already.
-    let said =
-        |line: &&str| line.strip_prefix("ebbtide worker: ").is_some_and(|error| what.contains(error.trim()));
-    let words = words.lines().filter(|line| !said(line)).collect::<Vec<_>>().join("\n");
     if words.is_empty() { what } else { format!("{what}; its last words: {words}") }
 }
 
