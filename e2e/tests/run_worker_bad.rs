@@ -92,6 +92,7 @@ fn what_throws_while_it_is_loaded_names_file_line_and_remedy() {
         ("throws.py", "\n\nraise RuntimeError('no licence')\n"),
         ("syntax.py", "def f(x):\n    return (\n"),
         ("needs.py", "import numpie\n"),
+        ("relative.py", "from .tools import f\n"),
     ]);
     let run = |worker| run(folder.path(), worker, &[], "1\n");
     cannot_start(&run("node:throws.js"), &["throws.js, line 2", "no licence", "run `node FILE`"]);
@@ -99,6 +100,7 @@ fn what_throws_while_it_is_loaded_names_file_line_and_remedy() {
     cannot_start(&run("python:throws.py:f"), &["throws.py, line 3", "no licence"]);
     cannot_start(&run("python:syntax.py:f"), &["syntax.py, line 2", "SyntaxError"]);
     cannot_start(&run("python:needs.py:f"), &["needs.py, line 1", "numpie", "install"]);
+    cannot_start(&run("python:relative.py:f"), &["relative.py, line 1", "package.module:function"]);
 }
 
 #[test]

@@ -79,7 +79,7 @@ pub(crate) struct RunArgs {
     /// The longest one task may run, all its attempts together [default: no limit]
     ///
     /// Counted from its start. Then the command gets SIGTERM, and SIGKILL after --grace; a worker process is asked to cancel the task, gets
-    /// SIGTERM at half of --grace and SIGKILL at its end, and is replaced. What ends by itself before that signal keeps its result. A task that ran out of time is not tried again. Durations: 90s, 1m30s, 250ms; a number without a unit is seconds.
+    /// SIGTERM at half of --grace and SIGKILL at its end, and is replaced. What ends by itself before it is killed keeps its result. A task that ran out of time is not tried again. Durations: 90s, 1m30s, 250ms; a number without a unit is seconds.
     #[arg(long, value_name = "D", value_parser = positive_duration)]
     pub(crate) timeout: Option<Duration>,
 
@@ -97,7 +97,7 @@ pub(crate) struct RunArgs {
     /// How often a task that failed is tried again; the output of the last attempt is kept
     ///
     /// With --worker it also declares that running a task twice does no harm: only then one whose worker died under it is tried again, first
-    /// alone in a fresh process.
+    /// alone in a fresh process. Its `task.attempt` counts on.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) retries: u32,
 

@@ -12,15 +12,15 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
         Err(_) if text.starts_with('\u{feff}') => {
             Err("it begins with a byte order mark; sed '1s/^\\xEF\\xBB\\xBF//' removes that".to_owned())
         }
-        Err(error) if error.is_eof() => {
-            let what = error.to_string().replace(" at line 1 column ", " at column ");
-            Err(format!("{what}; each line is one value: jq -c . makes that of values over several lines"))
-        }
-        Err(error) if error.column() == 1 => {
+        Err(error) if error.column() == 1 && !error.is_eof() => {
             Err("expected a value at column 1; jq -R . makes JSON of lines of text".to_owned())
         }
-        // "line 1" of a line would be taken for the first of the input.
-        Err(error) => Err(error.to_string().replace(" at line 1 column ", " at column ")),
+        Err(error) => {
+            // "line 1" of a line would be taken for the first of the input.
+            let what = error.to_string().replace(" at line 1 column ", " at column ");
+            let remedy = "; each line is one value: jq -c . makes that of values over several lines";
+            Err(if error.is_eof() { what + remedy } else { what })
+        }
     }
 }
 

@@ -123,6 +123,7 @@ pub enum Event {
         why: JobEnd,
     },
     /// A worker process wrote or logged a line. Only told while somebody listens; the pool keeps the tail in any case, for when it dies.
+    /// What it writes before it is ready is told once it is: the first 64 KiB, and that there was more.
     WorkerOutput {
         /// The worker.
         worker: WorkerId,

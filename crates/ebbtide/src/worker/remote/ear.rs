@@ -210,3 +210,19 @@ impl Output {
         self.begun.extend_from_slice(&more[..more.len().min(room)]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_comes_early_the_beginning_is_kept() {
+        let (mut early, mut told) = (Early::default(), Vec::new());
+        let line = "x".repeat(LINE);
+        (0..100).for_each(|_| early.add(OutputSource::Stdout, line.clone()));
+        early.tell(&mut |_, line| told.push(line));
+        assert!((2..=EARLY / LINE + 1).contains(&told.len()), "{}", told.len());
+        assert!(told.pop().is_some_and(|last| last.starts_with("(more was written")));
+        assert!(told.iter().all(|kept| *kept == line));
+    }
+}
